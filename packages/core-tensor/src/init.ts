@@ -1,0 +1,31 @@
+import { type Tensor, tensor, util, zeros } from '@tensorflow/tfjs-core'
+import type { Rng } from './rng.js'
+
+/** Draws on the CPU from a seeded generator, so that a seed gives the same weights on every backend. */
+export function draw(shape: readonly number[], next: () => number): Tensor {
+  return tensor(Float32Array.from({ length: util.sizeFromShape([...shape]) }, next), [...shape], 'float32')
+}
+
+export function normal(rng: Rng, shape: readonly number[], std: number): Tensor {
+  return draw(shape, () => std * rng.normal())
+}
+
+export function uniform(rng: Rng, shape: readonly number[], low: number, high: number): Tensor {
+  return draw(shape, () => low + (high - low) * rng.uniform())
+}
+
+/** PyTorch's default for a Linear: uniform in ±1/sqrt(fan in). */
+export function linearUniform(rng: Rng, shape: readonly number[], fanIn: number): Tensor {
+  const bound = 1 / Math.sqrt(fanIn)
+  return uniform(rng, shape, -bound, bound)
+}
+
+/** Xavier (Glorot and Bengio 2010), uniform in ±sqrt(6 / (fan in + fan out)). */
+export function xavierUniform(rng: Rng, shape: readonly number[], fanIn: number, fanOut: number): Tensor {
+  const bound = Math.sqrt(6 / (fanIn + fanOut))
+  return uniform(rng, shape, -bound, bound)
+}
+
+export function constant(shape: readonly number[], value: number): Tensor {
+  return value === 0 ? zeros([...shape]) : draw(shape, () => value)
+}

@@ -1,0 +1,75 @@
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Module } from './module.js'
+import type { State } from './state.js'
+
+/** What a mixer gives back: the mixed sequence, and the state after its last token. */
+export interface Mixed<S> {
+  readonly y: Tensor
+  readonly state: S
+}
+
+/** Takes pictures of what happens inside a forward: attention maps, gates, decays, states. */
+export interface Recorder {
+  record(name: string, value: Tensor): void
+  /** The same recorder with a path in front of every name. */
+  at(path: string): Recorder
+}
+
+/** What holds for one forward pass, whatever the model. */
+export interface Pass {
+  readonly training: boolean
+  /** Padding, `[B, T]`: 1 for a token, 0 for padding, anywhere in the row. Padding moves no state and no other output. */
+  readonly mask?: Tensor2D
+  /** Packed documents, `[B, T]`: 1 where a token starts anew, as if from the initial state. */
+  readonly resets?: Tensor2D
+  /** Seeds dropout and other noise of this pass. */
+  readonly seed?: number
+  readonly record?: Recorder
+}
+
+/** Which parts of a `Pass` a mixer honours exactly; the laws hold it to what it declares, both ways. */
+export interface MixerTraits {
+  /** Output t depends on inputs up to t only. */
+  readonly causal: boolean
+  /** `mask` and `resets` are honoured. Where false, giving them throws. */
+  readonly padding: boolean
+  /** The state has the same size at every length. */
+  readonly constantState: boolean
+}
+
+/**
+ * Anything that mixes a sequence along time: attention, a recurrent cell, a memory, a whole stack of them. Unfinished
+ * chunks and segments live in the state, so any T >= 1 is taken, and a sequence may be split anywhere.
+ */
+export interface SequenceMixer<S extends State = State> extends Module {
+  readonly traits: MixerTraits
+  /** Differentiable: may read parameters. */
+  initialState(batch: number): S
+  /** `[B, T, D]` to `[B, T, D]`. Without a state, from the initial one. */
+  forward(x: Tensor, state?: S, pass?: Pass): Mixed<S>
+  /** Optional faster form for T = 1; must equal `forward`. */
+  step?(x: Tensor, state: S): Mixed<S>
+  /** Bytes of state of one row after `length` tokens. */
+  stateBytes(length: number): number
+}
+
+/** What a memory stores at a time; each kind of memory says what that is. */
+export type Entry = { readonly [name: string]: Tensor }
+
+/** A store that is read and written explicitly. Reading may move the addressing, so the state comes back. */
+export interface Memory<S extends State = State, E extends Entry = Entry> extends Module {
+  initialState(batch: number): S
+  read(state: S, query: Tensor): Mixed<S>
+  write(state: S, entry: E): S
+}
+
+/**
+ * Refuses what a mixer does not honour, rather than giving quietly wrong numbers.
+ *
+ * @throws RangeError naming the mixer and the remedy
+ */
+export function refusePadding(where: string, pass: Pass | undefined): void {
+  if (pass?.mask === undefined && pass?.resets === undefined) return
+  const given = pass.mask === undefined ? 'resets' : 'a padding mask'
+  throw new RangeError(`${where}: expected no ${given}, its segments are counted from the first token of the row. Run rows of unequal length apart.`)
+}

@@ -1,0 +1,289 @@
+import {
+  clone,
+  engine,
+  getKernel,
+  type KernelBackend,
+  registerGradient,
+  registerKernel,
+  type Tensor,
+  type TensorInfo,
+  tidy,
+  unregisterKernel,
+} from '@tensorflow/tfjs-core'
+import { registerGradients, vjp } from './gradients.js'
+import { type Dims, dims } from './shape.js'
+
+/** Tensors by name; an optional input is simply absent. */
+export type Tensors<K extends string = string> = { readonly [Name in K]?: Tensor }
+export type Infos = Readonly<Record<string, TensorInfo>>
+
+/** What a forward of given sizes must do at the least: arithmetic, memory traffic, and passes over the data. */
+export interface OpCost {
+  readonly flops: number
+  readonly bytes: number
+  readonly passes: number
+}
+
+/** One call for tests and benches: sizes for every axis letter, attributes, and optional inputs to leave out. */
+export interface OpExample<A> {
+  readonly dims: Dims
+  readonly attrs?: Partial<A>
+  readonly omit?: readonly string[]
+}
+
+/** How tests and benches draw an input: `normal` unless said. `ids` are int32 in [0, size of axis `V`). */
+export type Draw = 'normal' | 'unit' | 'logDecay' | 'positive' | 'ids' | 'mask'
+
+/**
+ * An op is born with its equation, reference, gradient, cost and examples. `reference` is plain tfjs ops: it is the law
+ * that kernels are held to, and what runs wherever no kernel is registered or a kernel refuses.
+ */
+export interface OpSpec<I extends object, A extends object, O extends object> {
+  readonly name: string
+  /** KaTeX; shown in the docs and in the playground. */
+  readonly equation: string
+  /** Axes of each input, `'B T D'`; a leading `?` marks an optional one. Letters are shared between inputs. */
+  readonly inputs: { readonly [K in keyof I]-?: string }
+  readonly outputs: { readonly [K in keyof O]-?: string }
+  readonly draw?: { readonly [K in keyof I]?: Draw }
+  /** Default attributes; also the list of the names that exist. */
+  readonly attrs: A
+  reference(inputs: I, attrs: A): O
+  /** Gradients of every floating input, from those of the outputs. Written in tfjs ops, so that it has gradients itself. */
+  gradient(dys: Required<O>, inputs: I, outputs: Required<O>, attrs: A): { readonly [K in keyof I]?: Tensor }
+  cost(sizes: Dims, attrs: A): OpCost
+  readonly examples: readonly OpExample<A>[]
+}
+
+/**
+ * An accelerator for one op on one backend. `accepts` may refuse with a reason, which is reported once at debug level;
+ * then the reference runs. `backward`, where given, replaces the op's `gradient` (first order; the second order falls
+ * back to differentiating `gradient`).
+ */
+export interface OpKernel {
+  accepts?(inputs: Infos, attrs: Readonly<Record<string, unknown>>): true | string
+  forward(inputs: Infos, attrs: Readonly<Record<string, unknown>>, backend: KernelBackend): Infos
+  backward?(
+    dys: Infos,
+    inputs: Infos,
+    outputs: Infos,
+    attrs: Readonly<Record<string, unknown>>,
+    backend: KernelBackend,
+  ): Infos
+}
+
+export interface Op<I extends object, A extends object, O extends object> {
+  (inputs: I, attrs?: Partial<A>): Required<O>
+  readonly spec: OpSpec<I, A, O>
+}
+
+/** An op whose types have been forgotten, for tables of ops. */
+export type AnyOp = Op<Tensors, Record<string, unknown>, Tensors>
+
+const kernels = new Map<string, OpKernel>()
+const refusals = new Set<string>()
+
+/** Registers a kernel for one op on one backend, replacing an earlier one. `null` removes it: the reference runs again. */
+export function registerOpKernel(op: string, backend: string, kernel: OpKernel | null): void {
+  const key = `${op} on ${backend}`
+  if (kernel === null) kernels.delete(key)
+  else kernels.set(key, kernel)
+}
+
+export function opKernel(op: string, backend: string): OpKernel | undefined {
+  return kernels.get(`${op} on ${backend}`)
+}
+
+/** Every refusal so far, as `op on backend: reference used, reason.` */
+export function kernelRefusals(): readonly string[] {
+  return [...refusals]
+}
+
+function accepted(op: string, backend: string, inputs: Infos, attrs: Record<string, unknown>): OpKernel | undefined {
+  const kernel = opKernel(op, backend)
+  if (kernel === undefined) return undefined
+  const verdict = kernel.accepts?.(inputs, attrs) ?? true
+  if (verdict === true) return kernel
+  const message = `${op} on ${backend}: reference used, ${verdict}.`
+  if (!refusals.has(message)) {
+    refusals.add(message)
+    console.debug(message)
+  }
+  return undefined
+}
+
+/**
+ * Makes a callable op from its specification. One call path and one gradient on every backend: the call goes through
+ * the tfjs engine as kernel `mneme.<name>`, whose implementation is the registered kernel or else the reference.
+ */
+export function defineOp<I extends object, A extends object, O extends object>(spec: OpSpec<I, A, O>): Op<I, A, O> {
+  const plain = spec as unknown as PlainSpec
+  const kernelName = `mneme.${spec.name}`
+  const outputNames = Object.keys(spec.outputs)
+  let gradientRegistered = false
+
+  const call = (inputs: I, given?: Partial<A>): Required<O> => {
+    const attrs = { ...spec.attrs, ...given } as A
+    const present = checkInputs(spec, inputs)
+    if (!gradientRegistered) {
+      registerGradients()
+      registerOpGradient(plain, kernelName, outputNames)
+      gradientRegistered = true
+    }
+    ensureKernel(plain, kernelName, outputNames)
+    return named(outputNames, runKernel(kernelName, present, { $op: attrs })) as Required<O>
+  }
+  return Object.assign(call, { spec })
+}
+
+/** Axes agree between all inputs, or a RangeError that names the op, the input, the expected and the given shape. */
+function checkInputs<I extends object>(spec: { name: string; inputs: object }, inputs: I): Record<string, Tensor> {
+  const sizes: Record<string, number> = {}
+  const present: Record<string, Tensor> = {}
+  for (const [name, axes] of Object.entries(spec.inputs as Record<string, string>)) {
+    const tensor = (inputs as Record<string, Tensor | undefined>)[name]
+    const optional = axes.startsWith('?')
+    if (tensor === undefined) {
+      if (optional) continue
+      throw new TypeError(`${spec.name}: input '${name}' is missing.`)
+    }
+    Object.assign(sizes, dims(`${spec.name} ${name}`, tensor, optional ? axes.slice(1) : axes, sizes))
+    present[name] = tensor
+  }
+  return present
+}
+
+/** tfjs saves inputs for the backward pass only if they come as a list, so the names travel as an attribute. */
+function runKernel(kernelName: string, inputs: Record<string, Tensor>, attrs: object): Tensor[] {
+  const list = Object.values(inputs) as unknown as Record<string, Tensor>
+  const results = engine().runKernel(kernelName, list, { ...attrs, $inputs: Object.keys(inputs) } as never) as unknown as Tensor | Tensor[]
+  return Array.isArray(results) ? results : [results]
+}
+
+type PlainSpec = OpSpec<Tensors, object, Tensors>
+interface Carried {
+  readonly $op: Record<string, unknown>
+  readonly $inputs: readonly string[]
+}
+
+function ensureKernel(spec: PlainSpec, kernelName: string, outputNames: readonly string[]): void {
+  const backendName = engine().backendName
+  if (getKernel(kernelName, backendName)) return
+  registerKernel({
+    kernelName,
+    backendName,
+    kernelFunc: ({ inputs, attrs, backend }) => {
+      const { $op, $inputs } = attrs as unknown as Carried
+      const given = named($inputs, inputs as unknown as Tensor[])
+      const kernel = accepted(spec.name, backendName, given, $op)
+      const outputs = kernel
+        ? kernel.forward(given, $op, backend as KernelBackend)
+        : (tidy(() => ({ ...spec.reference(given, $op) }) as never) as unknown as Infos)
+      return outputNames.map((name) => outputs[name] as TensorInfo)
+    },
+  })
+}
+
+function registerOpGradient(spec: PlainSpec, kernelName: string, outputNames: readonly string[]): void {
+  registerGradient({
+    kernelName,
+    saveAllInputs: true,
+    outputsToSave: outputNames.map(() => true),
+    gradFunc: (dy, saved, attrs) => {
+      const { $op, $inputs } = attrs as unknown as Carried
+      const inputs = named($inputs, saved)
+      const outputs = named(outputNames, saved.slice($inputs.length))
+      const dys = named(outputNames, Array.isArray(dy) ? dy : [dy])
+      const grads = runBackward(spec, kernelName, dys, inputs, outputs, $op)
+      // each closure runs in a tidy of its own, so hand out clones of what was computed together
+      return Object.fromEntries(
+        $inputs.flatMap((name, i) => (grads[name] ? [[i, () => clone(grads[name] as Tensor)]] : [])),
+      )
+    },
+  })
+}
+
+function named(names: readonly string[], tensors: readonly Tensor[]): Record<string, Tensor> {
+  return Object.fromEntries(names.map((name, i) => [name, tensors[i] as Tensor]))
+}
+
+function runBackward(
+  spec: PlainSpec,
+  kernelName: string,
+  dys: Record<string, Tensor>,
+  inputs: Record<string, Tensor>,
+  outputs: Record<string, Tensor>,
+  attrs: Record<string, unknown>,
+): Record<string, Tensor> {
+  const kernel = accepted(spec.name, engine().backendName, inputs, attrs)
+  if (kernel?.backward === undefined) {
+    return spec.gradient(dys as never, inputs, outputs as never, attrs) as Record<string, Tensor>
+  }
+  const differentiable = Object.keys(inputs).filter((name) => (inputs[name] as Tensor).dtype === 'float32')
+  const backwardName = `${kernelName}.backward`
+  ensureBackward(spec, backwardName, kernel.backward.bind(kernel))
+  const flat = { ...prefixed('dy.', dys), ...prefixed('in.', inputs), ...prefixed('out.', outputs) }
+  return named(differentiable, runKernel(backwardName, flat, { $op: attrs, $grads: differentiable }))
+}
+
+function prefixed(prefix: string, tensors: Record<string, Tensor>): Record<string, Tensor> {
+  return Object.fromEntries(Object.entries(tensors).map(([name, t]) => [prefix + name, t]))
+}
+
+function unprefixed<T>(prefix: string, map: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(
+    Object.entries(map)
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, t]) => [name.slice(prefix.length), t]),
+  )
+}
+
+/** The backward kernel is a tfjs kernel too; its own gradient differentiates the spec's `gradient` (second order). */
+function ensureBackward(spec: PlainSpec, backwardName: string, backward: NonNullable<OpKernel['backward']>): void {
+  const backendName = engine().backendName
+  const known = getKernel(backwardName, backendName)
+  if (known) unregisterKernel(backwardName, backendName)
+  registerKernel({
+    kernelName: backwardName,
+    backendName,
+    kernelFunc: ({ inputs, attrs, backend }) => {
+      const { $op, $inputs, $grads } = attrs as unknown as Carried & { $grads: readonly string[] }
+      const all = named($inputs, inputs as unknown as Tensor[])
+      const grads = backward(unprefixed('dy.', all), unprefixed('in.', all), unprefixed('out.', all), $op, backend as KernelBackend)
+      return $grads.map((name) => grads[name] as TensorInfo)
+    },
+  })
+  registerGradient({
+    kernelName: backwardName,
+    saveAllInputs: true,
+    gradFunc: (dy, saved, attrs) => {
+      const { $op, $inputs, $grads } = attrs as unknown as Carried & { $grads: readonly string[] }
+      const all = named($inputs, saved)
+      const cotangents = Array.isArray(dy) ? dy : [dy]
+      const floats = $inputs.filter((name) => (all[name] as Tensor).dtype === 'float32')
+      const xs = floats.map((name) => all[name] as Tensor)
+      const second = vjp(() => {
+        const grads = spec.gradient(unprefixed('dy.', all) as never, unprefixed('in.', all), unprefixed('out.', all) as never, $op)
+        return $grads.map((name) => (grads as Record<string, Tensor>)[name] as Tensor)
+      }, xs, cotangents)
+      return Object.fromEntries(floats.map((name, i) => [$inputs.indexOf(name), () => clone(second[i] as Tensor)]))
+    },
+  })
+}
+
+/**
+ * A `gradient` made by differentiating the reference: it runs the reference again inside the backward pass, so nothing
+ * but inputs and outputs is kept between the passes (the memory of a checkpointed op, at one more forward).
+ */
+export function differentiated<I extends object, A extends object, O extends object>(
+  reference: (inputs: I, attrs: A) => O,
+): OpSpec<I, A, O>['gradient'] {
+  return (dys, inputs, _outputs, attrs) => {
+    const entries = Object.entries(inputs as Record<string, Tensor>).filter(([, t]) => t?.dtype === 'float32')
+    const grads = vjp(() => {
+      const outputs = reference(inputs, attrs) as Record<string, Tensor>
+      return Object.keys(dys).map((name) => outputs[name] as Tensor)
+    }, entries.map(([, t]) => t), Object.values(dys as Record<string, Tensor>))
+    return Object.fromEntries(entries.map(([name], i) => [name, grads[i]])) as { [K in keyof I]?: Tensor }
+  }
+}

@@ -1,0 +1,32 @@
+import { exp, expandDims, logSoftmax, mul, neg, oneHot, sub, sum, type Tensor } from '@tensorflow/tfjs-core'
+import { defineOp } from '../op.js'
+
+interface Inputs {
+  readonly logits: Tensor
+  /** int32, each in [0, V); mask out what is not to count after the call. */
+  readonly targets: Tensor
+}
+
+/**
+ * Negative log-likelihood of the target under softmax(logits), in nats, one a row.
+ * logits `[N, V]`, targets int32 `[N]`, nll `[N]`. Time O(N V).
+ */
+export const crossEntropy = defineOp<Inputs, object, { readonly nll: Tensor }>({
+  name: 'crossEntropy',
+  equation: '\\ell_n = \\log \\sum_v e^{x_{nv}} - x_{n y_n}',
+  inputs: { logits: 'N V', targets: 'N' },
+  outputs: { nll: 'N' },
+  draw: { targets: 'ids' },
+  attrs: {},
+  reference({ logits, targets }) {
+    const chosen = mul(logSoftmax(logits), oneHot(targets, logits.shape[1] as number, 1, 0, 'float32'))
+    return { nll: neg(sum(chosen, -1)) }
+  },
+  gradient({ nll: dy }, { logits, targets }) {
+    const probabilities = exp(logSoftmax(logits))
+    const residual = sub(probabilities, oneHot(targets, logits.shape[1] as number, 1, 0, 'float32'))
+    return { logits: mul(expandDims(dy, 1), residual) }
+  },
+  cost: ({ N = 1, V = 1 }) => ({ flops: 4 * N * V, bytes: 4 * N * V, passes: 2 }),
+  examples: [{ dims: { N: 1, V: 2 } }, { dims: { N: 5, V: 65 } }, { dims: { N: 1024, V: 96 } }],
+})

@@ -1,0 +1,80 @@
+import { add, clone, concat, mul, pad, reshape, reverse, slice, type Tensor, zeros } from '@tensorflow/tfjs-core'
+import { defineOp, type Op } from '../op.js'
+
+interface Inputs {
+  readonly a: Tensor
+  readonly b: Tensor
+  readonly h0?: Tensor
+}
+
+interface Attrs {
+  /** Run from the last token to the first. */
+  readonly reverse: boolean
+}
+
+/** One doubling step a round (Hillis and Steele 1986): log2(T) rounds of whole-sequence ops, any sign and size of a. */
+function reference({ a, b, h0 }: Inputs, { reverse: backwards }: Attrs): { h: Tensor } {
+  if (backwards) return { h: reverse(reference({ a: reverse(a, 1), b: reverse(b, 1), ...(h0 && { h0 }) }, { reverse: false }).h, 1) }
+  const [B, T, D] = a.shape as [number, number, number]
+  let decay = a
+  let h = h0 === undefined ? b : add(b, concat([mul(slice(a, [0, 0, 0], [B, 1, D]), reshape(h0, [B, 1, D])), zeros([B, T - 1, D])], 1))
+  if (T === 1) return { h: clone(h) }
+  for (let span = 1; span < T; span *= 2) {
+    const earlier = pad(slice(h, [0, 0, 0], [B, T - span, D]), [[0, 0], [span, 0], [0, 0]])
+    h = add(h, mul(decay, earlier))
+    if (2 * span < T) {
+      // decay beyond the start is 0: nothing is there to be carried
+      decay = mul(decay, pad(slice(decay, [0, 0, 0], [B, T - span, D]), [[0, 0], [span, 0], [0, 0]]))
+    }
+  }
+  return { h }
+}
+
+/** Shifts along time by one token: what stood before t (or after it, when `backwards`), with `first` at the open end. */
+function shifted(x: Tensor, first: Tensor, backwards: boolean): Tensor {
+  const [B, T, D] = x.shape as [number, number, number]
+  const edge = reshape(first, [B, 1, D])
+  if (T === 1) return edge
+  return backwards
+    ? concat([slice(x, [0, 1, 0], [B, T - 1, D]), edge], 1)
+    : concat([edge, slice(x, [0, 0, 0], [B, T - 1, D])], 1)
+}
+
+/**
+ * First-order linear recurrence, elementwise over channels: `h_t = a_t h_{t-1} + b_t`.
+ *
+ * a, b `[B, T, D]` of any real value; h0 `[B, D]`, zeros if absent; returns h `[B, T, D]`, of which the last token is
+ * the final state. Time O(B T D) in one pass with a kernel, O(B T D log T) by the reference.
+ * Source: Martin and Cundy 2018, arXiv:1709.04057, section 2.
+ */
+export const linearScan: Op<Inputs, Attrs, { readonly h: Tensor }> = defineOp({
+  name: 'linearScan',
+  equation: 'h_t = a_t \\odot h_{t-1} + b_t',
+  inputs: { a: 'B T D', b: 'B T D', h0: '?B D' },
+  outputs: { h: 'B T D' },
+  draw: { a: 'unit' },
+  attrs: { reverse: false },
+  reference,
+  gradient({ h: dh }, { a, b, h0 }, { h }, { reverse: backwards }) {
+    const start = h0 ?? zeros([a.shape[0] as number, a.shape[2] as number])
+    // the cotangent runs the other way, decayed by the a of the token it has just left
+    const g = linearScan({ a: shifted(a, zeros([a.shape[0] as number, a.shape[2] as number]), !backwards), b: dh }, { reverse: !backwards }).h
+    const [B, T, D] = b.shape as [number, number, number]
+    const first = backwards ? T - 1 : 0
+    return {
+      a: mul(g, shifted(h, start, backwards)),
+      b: clone(g),
+      ...(h0 && { h0: reshape(mul(slice(a, [0, first, 0], [B, 1, D]), slice(g, [0, first, 0], [B, 1, D])), [B, D]) }),
+    }
+  },
+  cost: ({ B = 1, T = 1, D = 1 }) => ({ flops: 2 * B * T * D, bytes: 12 * B * T * D, passes: 1 }),
+  examples: [
+    { dims: { B: 2, T: 1, D: 3 } },
+    { dims: { B: 2, T: 2, D: 4 } },
+    { dims: { B: 1, T: 63, D: 5 }, omit: ['h0'] },
+    { dims: { B: 2, T: 64, D: 8 }, attrs: { reverse: true } },
+    { dims: { B: 3, T: 65, D: 7 }, attrs: { reverse: true }, omit: ['h0'] },
+    { dims: { B: 1, T: 1000, D: 33 } },
+    { dims: { B: 8, T: 1024, D: 256 } },
+  ],
+})

@@ -1,0 +1,43 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const packages = fileURLToPath(new URL('./packages', import.meta.url))
+
+// packages are tested from their sources: no build stands between an edit and its test
+const alias = [
+  { find: /^@mneme\/([^/]+)$/, replacement: `${packages}/$1/src/index.ts` },
+  { find: /^@mneme\/([^/]+)\/(.+)$/, replacement: `${packages}/$1/src/$2.ts` },
+]
+
+const laws = 'packages/*/src/**/*.laws.test.ts'
+
+/** The laws run once on each backend; everything else runs once, on cpu. */
+const backend = (name: string, include: string[], exclude: string[] = []) => ({
+  resolve: { alias },
+  test: {
+    name,
+    include,
+    exclude: ['**/node_modules/**', '**/dist/**', ...exclude],
+    env: { MNEME_BACKEND: name },
+    setupFiles: ['./vitest.setup.ts'],
+    pool: 'forks' as const,
+    isolate: false,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  },
+})
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      backend('cpu', ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.ts'], ['**/*.wasm.test.ts', '**/*.webgpu.test.ts', '**/*.browser.test.ts']),
+      backend('wasm', [laws, 'packages/*/src/**/*.wasm.test.ts']),
+      backend('webgpu', [laws, 'packages/*/src/**/*.webgpu.test.ts']),
+      {
+        resolve: { alias },
+        test: { name: 'browser', include: ['apps/*/test/**/*.browser.test.ts'], pool: 'forks', testTimeout: 180_000, hookTimeout: 120_000 },
+      },
+    ],
+  },
+})
