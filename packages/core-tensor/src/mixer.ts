@@ -25,6 +25,8 @@ export interface Pass {
   /** Seeds dropout and other noise of this pass. */
   readonly seed?: number
   readonly record?: Recorder
+  /** What an earlier layer leaves for later ones, in this pass only: values of the first layer, shared positions. */
+  readonly shared?: Map<string, Tensor>
 }
 
 /** Which parts of a `Pass` a mixer honours exactly; the laws hold it to what it declares, both ways. */
@@ -33,7 +35,7 @@ export interface MixerTraits {
   readonly causal: boolean
   /** `mask` and `resets` are honoured. Where false, giving them throws. */
   readonly padding: boolean
-  /** The state has the same size at every length. */
+  /** The state does not grow with the length: it is bounded, and where segments are open, periodic. */
   readonly constantState: boolean
 }
 

@@ -31,8 +31,8 @@ export interface OpExample<A> {
   readonly omit?: readonly string[]
 }
 
-/** How tests and benches draw an input: `normal` unless said. `ids` are int32 in [0, size of axis `V`). */
-export type Draw = 'normal' | 'unit' | 'logDecay' | 'positive' | 'ids' | 'mask'
+/** How tests and benches draw an input: `normal` unless said. `unit` is in (0, 1); `unitVector` has length 1 along the last axis; `ids` are int32 in [0, size of axis `V`); `mask` is 0 or 1; `rare` is 1 now and then; `few` is a small whole number. */
+export type Draw = 'normal' | 'unit' | 'unitVector' | 'logDecay' | 'positive' | 'ids' | 'mask' | 'rare' | 'few'
 
 /**
  * An op is born with its equation, reference, gradient, cost and examples. `reference` is plain tfjs ops: it is the law

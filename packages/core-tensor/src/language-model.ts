@@ -1,0 +1,105 @@
+import { cast, div, matMul, maximum, mul, reshape, sum, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core'
+import type { Mixed, MixerTraits, Pass, SequenceMixer } from './mixer.js'
+import { Module } from './module.js'
+import type { TokenMap } from './nn/feed-forward.js'
+import type { Embedding } from './nn/embedding.js'
+import type { Linear } from './nn/linear.js'
+import { crossEntropy } from './ops/cross-entropy.js'
+import { dims } from './shape.js'
+import type { State } from './state.js'
+
+/** Where input vectors and output scores come from, when it is more than a table and a matrix. */
+export interface LanguageParts {
+  readonly embedding: Embedding
+  readonly body: SequenceMixer
+  readonly norm?: TokenMap | null
+  /** Null ties the output to the embedding. */
+  readonly head: Linear | null
+  /** Multiplies the embedded tokens. */
+  readonly embeddingScale?: number
+}
+
+/** What trains and is sampled from, whatever its architecture: tokens in, scores of the next token out. */
+export interface TokenModel<S extends State = State> extends Module {
+  readonly input: 'tokens'
+  readonly vocabulary: number
+  readonly traits: MixerTraits
+  initialState(batch: number): S
+  /** int32 `[B, T]` to scores `[B, T, V]`. */
+  forward(ids: Tensor, state?: S, pass?: Pass): Mixed<S>
+  /** Optional faster form for T = 1; must equal `forward`. */
+  step?(ids: Tensor, state: S): Mixed<S>
+  stateBytes(length: number): number
+}
+
+/** Embedding, body, final norm and output matrix: every decoder here is this with another body. */
+export class LanguageModel extends Module implements TokenModel {
+  readonly input = 'tokens'
+  readonly embedding: Embedding
+  readonly body: SequenceMixer
+  readonly norm: TokenMap | null
+  readonly head: Linear | null
+  private readonly embeddingScale: number
+
+  constructor({ embedding, body, norm = null, head, embeddingScale = 1 }: LanguageParts) {
+    super()
+    this.embedding = embedding
+    this.body = body
+    this.norm = norm
+    this.head = head
+    this.embeddingScale = embeddingScale
+  }
+
+  get vocabulary(): number {
+    return this.embedding.weight.shape[0] as number
+  }
+
+  get traits(): MixerTraits {
+    return this.body.traits
+  }
+
+  initialState(batch: number): State {
+    return this.body.initialState(batch)
+  }
+
+  /** int32 `[B, T]` to scores `[B, T, V]`, before the softmax. */
+  forward(ids: Tensor, state?: State, pass?: Pass): Mixed<State> {
+    const { B, T } = dims('LanguageModel.forward ids', ids, 'B T')
+    const embedded = this.embedding.forward(ids)
+    const x = this.embeddingScale === 1 ? embedded : mul(embedded, this.embeddingScale)
+    const mixed = this.body.forward(x, state ?? this.initialState(B), pass)
+    const h = this.norm ? this.norm.forward(mixed.y) : mixed.y
+    return { y: this.head ? this.head.forward(h) : this.tied(h, B, T), state: mixed.state }
+  }
+
+  private tied(h: Tensor, B: number, T: number): Tensor {
+    const rows = reshape(h, [B * T, -1])
+    return reshape(matMul(rows as Tensor2D, this.embedding.weight as unknown as Tensor2D, false, true), [B, T, -1])
+  }
+
+  stateBytes(length: number): number {
+    return this.body.stateBytes(length)
+  }
+}
+
+export interface Loss {
+  /** Mean over the positions that count, in nats. */
+  readonly loss: Tensor
+  /** Negative log-likelihood of each position, `[B, T]`, before the mask. */
+  readonly nll: Tensor
+}
+
+/**
+ * Mean negative log-likelihood of the targets where mask is 1. scores `[B, T, V]`, targets int32 `[B, T]` (any value
+ * where mask is 0), mask `[B, T]` or none.
+ */
+export function nextTokenLoss(scores: Tensor, targets: Tensor, mask?: Tensor): Loss {
+  const { B, T, V } = dims('nextTokenLoss scores', scores, 'B T V')
+  dims('nextTokenLoss targets', targets, 'B T', { B, T })
+  const ids = targets.dtype === 'int32' ? targets : cast(targets, 'int32')
+  // an ignored target may be -100, which is no row of any table
+  const flat = reshape(maximum(ids, 0), [B * T])
+  const nll = reshape(crossEntropy({ logits: reshape(scores, [B * T, V]), targets: flat }).nll, [B, T])
+  if (mask === undefined) return { loss: div(sum(nll), B * T), nll }
+  return { loss: div(sum(mul(nll, mask)), maximum(sum(mask), 1)), nll }
+}

@@ -1,0 +1,20 @@
+import { add, div, elu as tfElu, erf, mul, relu, sigmoid, square, tanh, type Tensor } from '@tensorflow/tfjs-core'
+
+export type Activation = (x: Tensor) => Tensor
+
+/** Gaussian error linear unit, the exact form. Hendrycks and Gimpel 2016, arXiv:1606.08415. */
+export const gelu: Activation = (x) => mul(mul(x, 0.5), add(erf(div(x, Math.SQRT2)), 1))
+
+/** GELU by tanh, as GPT-2 has it (`gelu_new`). */
+export const geluTanh: Activation = (x) => {
+  const inner = mul(mul(x, add(mul(square(x), 0.044715), 1)), Math.sqrt(2 / Math.PI))
+  return mul(mul(x, 0.5), add(tanh(inner), 1))
+}
+
+/** x sigmoid(x), also called swish. */
+export const silu: Activation = (x) => mul(x, sigmoid(x))
+
+/** elu(x) + 1: the positive feature map of Katharopoulos et al. 2020, arXiv:2006.16236. */
+export const eluPlusOne: Activation = (x) => add(tfElu(x), 1)
+
+export { relu, sigmoid, tanh }

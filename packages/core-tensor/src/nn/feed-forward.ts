@@ -1,0 +1,56 @@
+import { mul, type Tensor } from '@tensorflow/tfjs-core'
+import { Module } from '../module.js'
+import type { Rng } from '../rng.js'
+import { type Activation, gelu, silu } from './activations.js'
+import { Linear, type LinearOptions } from './linear.js'
+
+/** A map of each token by itself. */
+export interface TokenMap extends Module {
+  forward(x: Tensor): Tensor
+}
+
+/** `down(silu(gate x) ⊙ up x)`. Source: Shazeer 2020, arXiv:2002.05202. */
+export class SwiGLU extends Module implements TokenMap {
+  readonly gateProj: Linear
+  readonly upProj: Linear
+  readonly downProj: Linear
+
+  constructor(
+    dModel: number,
+    dInner: number,
+    rng: Rng,
+    options: LinearOptions = { bias: false },
+    private readonly activation: Activation = silu,
+  ) {
+    super()
+    this.gateProj = new Linear(dModel, dInner, rng, options)
+    this.upProj = new Linear(dModel, dInner, rng, options)
+    this.downProj = new Linear(dInner, dModel, rng, options)
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.downProj.forward(mul(this.activation(this.gateProj.forward(x)), this.upProj.forward(x)))
+  }
+}
+
+/** `down(activation(up x))`, the feed-forward of the first transformers. */
+export class FeedForward extends Module implements TokenMap {
+  readonly upProj: Linear
+  readonly downProj: Linear
+
+  constructor(
+    dModel: number,
+    dInner: number,
+    rng: Rng,
+    options: LinearOptions = {},
+    private readonly activation: Activation = gelu,
+  ) {
+    super()
+    this.upProj = new Linear(dModel, dInner, rng, options)
+    this.downProj = new Linear(dInner, dModel, rng, options)
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.downProj.forward(this.activation(this.upProj.forward(x)))
+  }
+}

@@ -1,0 +1,70 @@
+import { add, mul, reshape, type Tensor, type Variable } from '@tensorflow/tfjs-core'
+import { constant } from '../init.js'
+import { Module, parameter } from '../module.js'
+import { layerNorm } from '../ops/layer-norm.js'
+import { rmsNorm } from '../ops/rms-norm.js'
+
+/** PyTorch's epsilon where a module gives none: the spacing of float32 at 1. */
+export const FLOAT_EPSILON = 2 ** -23
+
+const rows = (x: Tensor): Tensor => (x.rank === 2 ? x : reshape(x, [-1, x.shape[x.rank - 1] as number]))
+
+/** Root mean square normalisation over the last axis, any rank. Source: arXiv:1910.07467. */
+export class RMSNorm extends Module {
+  readonly weight: Variable
+
+  constructor(
+    width: number,
+    readonly eps = 1e-6,
+  ) {
+    super()
+    this.weight = parameter(constant([width], 1))
+  }
+
+  forward(x: Tensor): Tensor {
+    return reshape(rmsNorm({ x: rows(x), weight: this.weight }, { eps: this.eps }).y, x.shape)
+  }
+}
+
+/** Layer normalisation over the last axis, any rank. Source: arXiv:1607.06450. */
+export class LayerNorm extends Module {
+  readonly weight: Variable
+  readonly bias: Variable
+
+  constructor(
+    width: number,
+    readonly eps = 1e-5,
+  ) {
+    super()
+    this.weight = parameter(constant([width], 1))
+    this.bias = parameter(constant([width], 0))
+  }
+
+  forward(x: Tensor): Tensor {
+    return reshape(layerNorm({ x: rows(x), weight: this.weight, bias: this.bias }, { eps: this.eps }).y, x.shape)
+  }
+}
+
+/** Normalises each of `groups` equal parts of the last axis by itself, then scales and shifts channel by channel. */
+export class GroupNorm extends Module {
+  readonly weight: Variable
+  readonly bias: Variable
+
+  constructor(
+    readonly groups: number,
+    readonly width: number,
+    readonly eps = 1e-5,
+  ) {
+    super()
+    if (width % groups !== 0) throw new RangeError(`GroupNorm: expected a width in multiples of ${groups}, got ${width}.`)
+    this.weight = parameter(constant([width], 1))
+    this.bias = parameter(constant([width], 0))
+  }
+
+  forward(x: Tensor): Tensor {
+    const normed = layerNorm({ x: reshape(x, [-1, this.width / this.groups]) }, { eps: this.eps }).y
+    return add(mul(reshape(normed, x.shape), this.weight), this.bias)
+  }
+}
+
+export type Norm = RMSNorm | LayerNorm | GroupNorm

@@ -1,0 +1,58 @@
+import { type Tensor, tensor2d } from '@tensorflow/tfjs-core'
+import { rotary } from '../ops/rotary.js'
+
+/** How published checkpoints stretch the angles beyond the trained length. */
+export type RopeScaling =
+  | { readonly type: 'linear'; readonly factor: number }
+  | {
+      readonly type: 'llama3'
+      readonly factor: number
+      readonly lowFreqFactor: number
+      readonly highFreqFactor: number
+      readonly originalLength: number
+    }
+
+export interface RotaryOptions {
+  /** Features turned, an even number up to the head width. */
+  readonly dims: number
+  readonly base?: number
+  readonly layout?: 'half' | 'interleaved'
+  readonly scaling?: RopeScaling | null
+}
+
+/** Rotary positions: has no parameters; the angles of a span of positions are computed on the CPU in float64. */
+export class Rotary {
+  private readonly frequencies: Float64Array
+  private readonly layout: 'half' | 'interleaved'
+
+  constructor({ dims, base = 10000, layout = 'half', scaling = null }: RotaryOptions) {
+    if (dims < 2 || dims % 2 !== 0) throw new RangeError(`Rotary dims: expected an even number, at least 2, got ${dims}.`)
+    this.layout = layout
+    this.frequencies = Float64Array.from({ length: dims / 2 }, (_, m) => stretched(base ** ((-2 * m) / dims), scaling))
+  }
+
+  /** Turns x `[B, T, H, K]`, whose first token stands at `position`. */
+  forward(x: Tensor, position: number): Tensor {
+    const T = x.shape[1] as number
+    const R = this.frequencies.length
+    const cos = new Float32Array(T * R)
+    const sin = new Float32Array(T * R)
+    for (let t = 0; t < T; t++) {
+      for (let m = 0; m < R; m++) {
+        const angle = (position + t) * (this.frequencies[m] as number)
+        cos[t * R + m] = Math.cos(angle)
+        sin[t * R + m] = Math.sin(angle)
+      }
+    }
+    return rotary({ x, cos: tensor2d(cos, [T, R]), sin: tensor2d(sin, [T, R]) }, { layout: this.layout }).y
+  }
+}
+
+function stretched(frequency: number, scaling: RopeScaling | null): number {
+  if (scaling === null) return frequency
+  if (scaling.type === 'linear') return frequency / scaling.factor
+  const turns = (scaling.originalLength * frequency) / (2 * Math.PI)
+  const kept = (turns - scaling.lowFreqFactor) / (scaling.highFreqFactor - scaling.lowFreqFactor)
+  const share = Math.min(1, Math.max(0, kept))
+  return frequency * (share + (1 - share) / scaling.factor)
+}

@@ -1,0 +1,201 @@
+import {
+  add,
+  cast,
+  concat,
+  cumsum,
+  equal,
+  exp,
+  expandDims,
+  eye,
+  matMul,
+  minimum,
+  mul,
+  pad,
+  reshape,
+  slice,
+  sub,
+  type Tensor,
+  tensor2d,
+  tile,
+  transpose,
+  unstack,
+  zeros,
+} from '@tensorflow/tfjs-core'
+import { defineOp, differentiated } from '../op.js'
+
+interface Inputs {
+  readonly q: Tensor
+  readonly k: Tensor
+  readonly v: Tensor
+  /** How much of the error is corrected, usually in (0, 1), up to 2 for negative eigenvalues. */
+  readonly beta: Tensor
+  /** Logarithm of the decay of the state before each token; none if absent. */
+  readonly logDecay?: Tensor
+  /** 1 where a token starts from an empty state. */
+  readonly resets?: Tensor
+  readonly state?: Tensor
+}
+
+interface Attrs {
+  /** Tokens handled by one block of matrix products. Changes cost, not results. */
+  readonly chunk: number
+  /** Multiplies q; 0 means K^-1/2. */
+  readonly scale: number
+}
+
+interface Outputs {
+  readonly o: Tensor
+  readonly state: Tensor
+}
+
+const lower = (C: number, strict: boolean): Tensor =>
+  tensor2d(Float32Array.from({ length: C * C }, (_, i) => (i % C < Math.floor(i / C) + (strict ? 0 : 1) ? 1 : 0)), [C, C])
+
+/**
+ * Inverse of I + A for strictly lower triangular A `[N, C, C]`, by doubling the size of inverted diagonal blocks. Each
+ * round only combines finished blocks, as forward substitution does: powers of A, which overflow when keys repeat,
+ * never appear.
+ */
+function unitLowerInverse(A: Tensor): Tensor {
+  const C = A.shape[1] as number
+  let inverse: Tensor = expandDims(eye(C), 0)
+  for (let size = 1; size < C; size *= 2) {
+    const block = tensor2d(
+      Float32Array.from({ length: C * C }, (_, n) => {
+        const [i, j] = [Math.floor(n / C), n % C]
+        const samePair = Math.floor(i / (2 * size)) === Math.floor(j / (2 * size))
+        return samePair && i % (2 * size) >= size && j % (2 * size) < size ? 1 : 0
+      }),
+      [C, C],
+    )
+    const below = mul(A, block)
+    inverse = sub(inverse, size === 1 ? below : matMul(matMul(inverse, below), inverse))
+  }
+  return inverse
+}
+
+/** `[B, T, H, W]` to `[B H, n, C, W]`, padded with zeros, which leave the state alone. */
+function chunked(x: Tensor, n: number, C: number): Tensor {
+  const [B, T, H, W] = x.shape as [number, number, number, number]
+  const padded = n * C === T ? x : pad(x, [[0, 0], [0, n * C - T], [0, 0], [0, 0]])
+  return reshape(transpose(padded, [0, 2, 1, 3]), [B * H, n, C, W])
+}
+
+function reference(inputs: Inputs, attrs: Attrs): Outputs {
+  const [B, T, H, K] = inputs.q.shape as [number, number, number, number]
+  const V = inputs.v.shape[3] as number
+  const C = Math.min(attrs.chunk, T)
+  const n = Math.ceil(T / C)
+  const N = B * H
+  const gates = (x: Tensor): Tensor => chunked(reshape(x, [B, T, H, 1]), n, C) // [N, n, C, 1]
+  const rows = (x: Tensor, W: number): Tensor => reshape(x, [N * n, C, W])
+
+  const beta = gates(inputs.beta)
+  const q = mul(chunked(inputs.q, n, C), attrs.scale || K ** -0.5)
+  const k = chunked(inputs.k, n, C)
+  const kBeta = mul(k, beta)
+  const vBeta = mul(chunked(inputs.v, n, C), beta)
+
+  // what of the incoming state, and of each earlier token, is left at token i of the chunk, and at the chunk's end
+  const decays = chunkDecays(inputs, n, C)
+  const within = decays === null ? lower(C, false) : mul(decays.pairs, lower(C, false))
+  const A = mul(mul(matMul(rows(kBeta, K), rows(k, K), false, true), rows4(within, N * n, C)), lower(C, true))
+  const inverse = unitLowerInverse(A)
+  const fromStart = (x: Tensor): Tensor => (decays === null ? x : mul(x, decays.fromStart))
+  const U = reshape(matMul(inverse, rows(vBeta, V)), [N, n, C, V])
+  const W = reshape(matMul(inverse, rows(fromStart(kBeta), K)), [N, n, C, K])
+  const scores = reshape(mul(matMul(rows(q, K), rows(k, K), false, true), rows4(within, N * n, C)), [N, n, C, C])
+  const readers = unstack(fromStart(q), 1)
+  const writers = unstack(decays === null ? k : mul(k, decays.toEnd), 1)
+  const carried = decays === null ? null : unstack(decays.across, 1)
+
+  let S: Tensor = inputs.state === undefined ? zeros([N, K, V]) : reshape(inputs.state, [N, K, V])
+  const [Us, Ws, Ps] = [unstack(U, 1), unstack(W, 1), unstack(scores, 1)]
+  const outputs: Tensor[] = []
+  for (let i = 0; i < n; i++) {
+    const values = sub(Us[i] as Tensor, matMul(Ws[i] as Tensor, S))
+    outputs.push(add(matMul(readers[i] as Tensor, S), matMul(Ps[i] as Tensor, values)))
+    const kept = carried === null ? S : mul(S, carried[i] as Tensor)
+    S = add(kept, matMul(writers[i] as Tensor, values, true, false))
+  }
+  const all = reshape(concat(outputs, 1), [B, H, n * C, V])
+  const o = transpose(n * C === T ? all : slice(all, [0, 0, 0, 0], [B, H, T, V]), [0, 2, 1, 3])
+  return { o, state: reshape(S, [B, H, K, V]) }
+}
+
+function rows4(x: Tensor, count: number, C: number): Tensor {
+  return x.rank === 2 ? x : reshape(x, [count, C, C])
+}
+
+interface ChunkDecays {
+  /** Decay from token j to token i, `[N, n, C, C]`. */
+  readonly pairs: Tensor
+  /** From the chunk's start to token i, inclusive, `[N, n, C, 1]`. */
+  readonly fromStart: Tensor
+  /** From token j to the chunk's end, `[N, n, C, 1]`. */
+  readonly toEnd: Tensor
+  /** Over the whole chunk, `[N, n, 1, 1]`. */
+  readonly across: Tensor
+}
+
+function chunkDecays({ q, logDecay, resets }: Inputs, n: number, C: number): ChunkDecays | null {
+  if (logDecay === undefined && resets === undefined) return null
+  const [B, T, H] = q.shape as [number, number, number]
+  const N = B * H
+  const zero = zeros([N, n, C, 1])
+  const sums = logDecay === undefined ? zero : cumsum(chunked(reshape(logDecay, [B, T, H, 1]), n, C), 2)
+  const last = slice(sums, [0, 0, C - 1, 0], [N, n, 1, 1])
+  const turned = transpose(sums, [0, 1, 3, 2]) // [N, n, 1, C]
+  // above the diagonal the difference is positive and would overflow; it is masked out later
+  const open: ChunkDecays = {
+    pairs: exp(minimum(sub(sums, turned), 0)),
+    fromStart: exp(sums),
+    toEnd: exp(sub(last, sums)),
+    across: exp(last),
+  }
+  if (resets === undefined) return open
+  // a reset is a new document: tokens see the state and each other only within one
+  const starts = tile(reshape(resets, [B, T, 1, 1]), [1, 1, H, 1])
+  const documents = cumsum(chunked(starts, n, C), 2)
+  const lastDocument = slice(documents, [0, 0, C - 1, 0], [N, n, 1, 1])
+  const same = (a: Tensor, b: Tensor | number): Tensor => cast(equal(a, b), 'float32')
+  return {
+    pairs: mul(open.pairs, same(documents, transpose(documents, [0, 1, 3, 2]))),
+    fromStart: mul(open.fromStart, same(documents, 0)),
+    toEnd: mul(open.toEnd, same(documents, lastDocument)),
+    across: mul(open.across, same(lastDocument, 0)),
+  }
+}
+
+/**
+ * (Gated) delta rule, chunk by chunk: decay the matrix state, then correct what it stores under k_t.
+ *
+ *   S' = α_t S_{t-1};   S_t = S' + β_t k_t (v_t − S'ᵀ k_t)ᵀ;   o_t = scale · S_tᵀ q_t
+ *
+ * q, k `[B, T, H, K]`, v `[B, T, H, V]`, beta and logDecay = ln α `[B, T, H]` (logDecay <= 0), resets `[B, T]`, state
+ * `[B, H, K, V]`; returns o `[B, T, H, V]` and the state after T tokens. Inside a chunk the corrections form a unit
+ * triangular system (the WY form), so a chunk is a few matrix products: time O(T (C + K) V + T C²), state O(K V).
+ * Source: Yang et al. 2024, arXiv:2406.06484, section 3.2; Yang et al. 2024, arXiv:2412.06464, section 3.
+ */
+export const deltaRule = defineOp<Inputs, Attrs, Outputs>({
+  name: 'deltaRule',
+  equation: 'S_t = \\alpha_t (I - \\beta_t k_t k_t^\\top) S_{t-1} + \\beta_t k_t v_t^\\top, \\quad o_t = S_t^\\top q_t',
+  inputs: { q: 'B T H K', k: 'B T H K', v: 'B T H V', beta: 'B T H', logDecay: '?B T H', resets: '?B T', state: '?B H K V' },
+  outputs: { o: 'B T H V', state: 'B H K V' },
+  draw: { k: 'unitVector', beta: 'unit', logDecay: 'logDecay', resets: 'rare' },
+  attrs: { chunk: 64, scale: 0 },
+  reference,
+  gradient: differentiated(reference),
+  cost({ B = 1, T = 1, H = 1, K = 1, V = 1 }, { chunk: C }) {
+    const perToken = 2 * (C * K + C * V + 2 * K * V) + (2 / 3) * C * C
+    return { flops: B * H * T * perToken, bytes: 4 * B * H * T * (2 * K + 2 * V + 2), passes: 1 }
+  },
+  examples: [
+    { dims: { B: 2, T: 1, H: 2, K: 3, V: 4 }, omit: ['resets'] },
+    { dims: { B: 1, T: 2, H: 1, K: 2, V: 3 }, attrs: { chunk: 1 }, omit: ['resets', 'logDecay'] },
+    { dims: { B: 2, T: 9, H: 2, K: 4, V: 3 }, attrs: { chunk: 4 } },
+    { dims: { B: 1, T: 63, H: 2, K: 5, V: 7 }, attrs: { chunk: 16, scale: 1 }, omit: ['resets', 'state'] },
+    { dims: { B: 1, T: 65, H: 3, K: 8, V: 5 }, omit: ['logDecay', 'resets', 'state'] },
+    { dims: { B: 2, T: 256, H: 4, K: 16, V: 16 }, omit: ['resets'] },
+  ],
+})

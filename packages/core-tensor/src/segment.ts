@@ -1,0 +1,118 @@
+import { concat, slice, type Tensor } from '@tensorflow/tfjs-core'
+import { type Mixed, type MixerTraits, type Pass, refusePadding, type SequenceMixer } from './mixer.js'
+import { Module } from './module.js'
+import { detach, type State } from './state.js'
+
+/**
+ * What crosses from one segment to the next, and how. Only tokens pass between a carry and the model inside, in the
+ * order before, segment, after; so a segment can be run token by token and still come out the same.
+ */
+export interface Carry<M extends State = State> extends Module {
+  initialState(batch: number): M
+  /** Tokens put in front of a segment, `[B, P, D]`; their outputs are dropped. */
+  before(carried: M): Tensor | null
+  /** Tokens put behind a finished segment, `[B, P, D]`; their outputs go to `update`. */
+  after(carried: M): Tensor | null
+  /** What the next segment gets, from the outputs of the `after` tokens. */
+  update(written: Tensor | null, carried: M): M
+  /** Bytes of one row. */
+  stateBytes(): number
+}
+
+export interface SegmentOptions {
+  /** Tokens in a segment. */
+  readonly length: number
+  /** Segments that gradients flow back through; Infinity for all. */
+  readonly backprop: number
+}
+
+export interface SegmentState<M extends State = State> {
+  readonly [name: string]: State
+  readonly carried: M
+  /** State of the model inside the open segment; null before its first token. */
+  readonly inner: State
+  /** Tokens of the open segment so far. */
+  readonly filled: number
+  /** Segments since gradients were last cut. */
+  readonly sinceCut: number
+}
+
+/** Runs a mixer over segments; between them passes only what the carry holds. */
+export class SegmentRecurrent<M extends State> extends Module implements SequenceMixer<SegmentState<M>> {
+  constructor(
+    readonly inner: SequenceMixer,
+    readonly carry: Carry<M>,
+    private readonly options: SegmentOptions,
+  ) {
+    super()
+    if (!(Number.isInteger(options.length) && options.length > 0)) {
+      throw new RangeError(`segmentRecurrent length: expected a whole number of tokens, at least 1, got ${options.length}.`)
+    }
+    if (!inner.traits.causal) throw new RangeError('segmentRecurrent inner: expected a causal mixer, got a bidirectional one.')
+  }
+
+  /** The state inside a segment is bounded by its length, whatever the model inside. */
+  get traits(): MixerTraits {
+    return { causal: true, padding: false, constantState: true }
+  }
+
+  initialState(batch: number): SegmentState<M> {
+    return { carried: this.carry.initialState(batch), inner: null, filled: 0, sinceCut: 0 }
+  }
+
+  forward(x: Tensor, state?: SegmentState<M>, pass?: Pass): Mixed<SegmentState<M>> {
+    refusePadding('segmentRecurrent', pass)
+    const [B, T, D] = x.shape as [number, number, number]
+    const outputs: Tensor[] = []
+    let current = state ?? this.initialState(B)
+    for (let t = 0; t < T; ) {
+      const size = Math.min(T - t, this.options.length - current.filled)
+      const piece = size === T ? x : slice(x, [0, t, 0], [B, size, D])
+      const mixed = this.inSegment(piece, current, pass)
+      outputs.push(mixed.y)
+      current = mixed.state.filled === this.options.length ? this.close(mixed.state, pass) : mixed.state
+      t += size
+    }
+    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+  }
+
+  private inSegment(piece: Tensor, state: SegmentState<M>, pass?: Pass): Mixed<SegmentState<M>> {
+    const [B, size] = piece.shape as [number, number]
+    let inner = state.inner
+    let front = 0
+    let tokens = piece
+    if (state.filled === 0) {
+      inner = this.inner.initialState(B)
+      const before = this.carry.before(state.carried)
+      if (before !== null) {
+        front = before.shape[1] as number
+        tokens = concat([before, piece], 1)
+      }
+    }
+    const mixed = this.inner.forward(tokens, inner, pass)
+    const y = front === 0 ? mixed.y : slice(mixed.y, [0, front, 0], [B, size, -1])
+    return { y, state: { ...state, inner: mixed.state, filled: state.filled + size } }
+  }
+
+  /** Ends the open segment: lets the carry write, and forgets the rest. */
+  private close(state: SegmentState<M>, pass?: Pass): SegmentState<M> {
+    const after = this.carry.after(state.carried)
+    const written = after === null ? null : this.inner.forward(after, state.inner, pass).y
+    const carried = this.carry.update(written, state.carried)
+    const cut = state.sinceCut + 1 >= this.options.backprop
+    return { carried: cut ? detach(carried) : carried, inner: null, filled: 0, sinceCut: cut ? 0 : state.sinceCut + 1 }
+  }
+
+  stateBytes(length: number): number {
+    const filled = length % this.options.length
+    return this.carry.stateBytes() + (filled === 0 ? 0 : this.inner.stateBytes(filled))
+  }
+}
+
+export function segmentRecurrent<M extends State>(
+  inner: SequenceMixer,
+  carry: Carry<M>,
+  options: SegmentOptions,
+): SegmentRecurrent<M> {
+  return new SegmentRecurrent(inner, carry, options)
+}
