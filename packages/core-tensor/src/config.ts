@@ -1,4 +1,4 @@
-import { closest as nearest, distance } from 'fastest-levenshtein'
+import { distance, closest as nearest } from 'fastest-levenshtein'
 
 /** The candidate nearest to a misspelt name, if any is near enough to be meant. */
 export function closest(name: string, candidates: readonly string[]): string | undefined {
@@ -32,7 +32,9 @@ export function withDefaults<C extends object>(where: string, defaults: C, given
       continue
     }
     if (standard !== null && value !== null && kindOf(standard) !== kindOf(value)) {
-      throw new TypeError(`${where}.${key}: expected ${kindOf(standard)}, got ${kindOf(value)} ${JSON.stringify(value)}.`)
+      throw new TypeError(
+        `${where}.${key}: expected ${kindOf(standard)}, got ${kindOf(value)} ${JSON.stringify(value)}.`,
+      )
     }
     if (typeof value === 'number' && !Number.isFinite(value) && Number.isFinite(standard)) {
       throw new RangeError(`${where}.${key}: expected a finite number, got ${value}.`)

@@ -78,7 +78,9 @@ export class ResidualStack extends Module implements SequenceMixer<readonly Stat
   }
 
   get traits(): MixerTraits {
-    const all = this.layers.flatMap(({ mixer, front }) => (front === null ? [mixer.traits] : [mixer.traits, front.traits]))
+    const all = this.layers.flatMap(({ mixer, front }) =>
+      front === null ? [mixer.traits] : [mixer.traits, front.traits],
+    )
     return {
       causal: all.every((t) => t.causal),
       padding: all.every((t) => t.padding),
@@ -96,7 +98,11 @@ export class ResidualStack extends Module implements SequenceMixer<readonly Stat
     const after: State[] = []
     let y = x
     for (const [i, layer] of this.layers.entries()) {
-      const mixed = layer.forward(y, before[i] as State, within.record ? { ...within, record: within.record.at(`layers.${i}`) } : within)
+      const mixed = layer.forward(
+        y,
+        before[i] as State,
+        within.record ? { ...within, record: within.record.at(`layers.${i}`) } : within,
+      )
       y = mixed.y
       after.push(mixed.state)
     }

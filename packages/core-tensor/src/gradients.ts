@@ -15,9 +15,9 @@ import {
   greaterEqual,
   less,
   lessEqual,
+  log,
   matMul,
   mul,
-  log,
   neg,
   onesLike,
   pad,
@@ -69,7 +69,10 @@ const fromOutput = (derivative: (dy: Tensor, y: Tensor) => Tensor, input = 'x'):
   saveOutput: true,
   grads: (dy, [y]) => ({ [input]: () => derivative(dy, y as Tensor) }),
 })
-const binary = (da: (dy: Tensor, a: Tensor, b: Tensor) => Tensor, db: (dy: Tensor, a: Tensor, b: Tensor) => Tensor): Rule => ({
+const binary = (
+  da: (dy: Tensor, a: Tensor, b: Tensor) => Tensor,
+  db: (dy: Tensor, a: Tensor, b: Tensor) => Tensor,
+): Rule => ({
   save: ['a', 'b'],
   grads: (dy, saved) => {
     const [a, b] = saved as [Tensor, Tensor]
@@ -100,10 +103,8 @@ const matMulRule: Rule = {
   save: ['a', 'b'],
   grads: (dy, saved, { transposeA, transposeB }) => {
     const [a, b] = saved as [Tensor, Tensor]
-    const da = (): Tensor =>
-      transposeA ? matMul(b, dy, Boolean(transposeB), true) : matMul(dy, b, false, !transposeB)
-    const db = (): Tensor =>
-      transposeB ? matMul(dy, a, true, Boolean(transposeA)) : matMul(a, dy, !transposeA, false)
+    const da = (): Tensor => (transposeA ? matMul(b, dy, Boolean(transposeB), true) : matMul(dy, b, false, !transposeB))
+    const db = (): Tensor => (transposeB ? matMul(dy, a, true, Boolean(transposeA)) : matMul(a, dy, !transposeA, false))
     return { a: () => unbatch(da(), a.shape), b: () => unbatch(db(), b.shape) }
   },
 }
@@ -122,7 +123,10 @@ const flat = (...inputs: string[]): Rule => ({
 const rules: Readonly<Record<string, Rule>> = {
   ...Object.fromEntries(['OnesLike', 'ZerosLike', 'Step', 'Sign', 'Floor', 'Round'].map((name) => [name, flat('x')])),
   ...Object.fromEntries(
-    ['Greater', 'GreaterEqual', 'Less', 'LessEqual', 'Equal', 'NotEqual', 'LogicalAnd', 'LogicalOr'].map((name) => [name, flat('a', 'b')]),
+    ['Greater', 'GreaterEqual', 'Less', 'LessEqual', 'Equal', 'NotEqual', 'LogicalAnd', 'LogicalOr'].map((name) => [
+      name,
+      flat('a', 'b'),
+    ]),
   ),
   Abs: unary((dy, x) => mul(dy, sub(cast(greater(x, 0), 'float32'), cast(less(x, 0), 'float32')))),
   Add: {
@@ -132,12 +136,30 @@ const rules: Readonly<Record<string, Rule>> = {
       return { a: () => unbroadcast(dy, a.shape), b: () => unbroadcast(dy, b.shape) }
     },
   },
-  Sub: binary((dy) => dy, (dy) => neg(dy)),
-  Multiply: binary((dy, _a, b) => mul(dy, b), (dy, a) => mul(dy, a)),
-  RealDiv: binary((dy, _a, b) => div(dy, b), (dy, a, b) => neg(div(mul(dy, a), square(b)))),
-  Maximum: binary((dy, a, b) => masked(dy, greaterEqual(a, b)), (dy, a, b) => masked(dy, less(a, b))),
-  Minimum: binary((dy, a, b) => masked(dy, lessEqual(a, b)), (dy, a, b) => masked(dy, greater(a, b))),
-  SquaredDifference: binary((dy, a, b) => mul(dy, mul(2, sub(a, b))), (dy, a, b) => mul(dy, mul(2, sub(b, a)))),
+  Sub: binary(
+    (dy) => dy,
+    (dy) => neg(dy),
+  ),
+  Multiply: binary(
+    (dy, _a, b) => mul(dy, b),
+    (dy, a) => mul(dy, a),
+  ),
+  RealDiv: binary(
+    (dy, _a, b) => div(dy, b),
+    (dy, a, b) => neg(div(mul(dy, a), square(b))),
+  ),
+  Maximum: binary(
+    (dy, a, b) => masked(dy, greaterEqual(a, b)),
+    (dy, a, b) => masked(dy, less(a, b)),
+  ),
+  Minimum: binary(
+    (dy, a, b) => masked(dy, lessEqual(a, b)),
+    (dy, a, b) => masked(dy, greater(a, b)),
+  ),
+  SquaredDifference: binary(
+    (dy, a, b) => mul(dy, mul(2, sub(a, b))),
+    (dy, a, b) => mul(dy, mul(2, sub(b, a))),
+  ),
   Neg: { grads: (dy) => ({ x: () => neg(dy) }) },
   Identity: { grads: (dy) => ({ x: () => clone(dy) }) },
   Cast: { grads: (dy) => ({ x: () => cast(dy, 'float32') }) },
@@ -206,7 +228,9 @@ const rules: Readonly<Record<string, Rule>> = {
   Reshape: { save: ['x'], grads: (dy, [x]) => ({ x: () => reshape(dy, (x as Tensor).shape) }) },
   ExpandDims: { save: ['input'], grads: (dy, [x]) => ({ input: () => reshape(dy, (x as Tensor).shape) }) },
   Transpose: {
-    grads: (dy, _saved, { perm }) => ({ x: () => transpose(dy, backend_util.getUndoAxesPermutation(perm as number[])) }),
+    grads: (dy, _saved, { perm }) => ({
+      x: () => transpose(dy, backend_util.getUndoAxesPermutation(perm as number[])),
+    }),
   },
   Reverse: { grads: (dy, _saved, attrs) => ({ x: () => reverse(dy, attrs.dims as number[]) }) },
   Slice: {
@@ -240,7 +264,11 @@ const rules: Readonly<Record<string, Rule>> = {
     save: ['*'],
     grads: (dy, saved, attrs) => {
       const axis = util.parseAxisParam(attrs.axis as number, (saved[0] as Tensor).shape)[0] as number
-      const parts = split(dy, saved.map((t) => t.shape[axis] as number), axis)
+      const parts = split(
+        dy,
+        saved.map((t) => t.shape[axis] as number),
+        axis,
+      )
       return Object.fromEntries(parts.map((part, i) => [i, () => part.clone()]))
     },
   },
@@ -279,7 +307,10 @@ function scatterRows(dy: Tensor, indices: Tensor, x: Tensor, at: number): Tensor
   const rows = reshape(dy, [util.sizeFromShape(before), indices.size, util.sizeFromShape(after)])
   const first = reshape(transpose(rows, [1, 0, 2]), [indices.size, -1])
   const summed = unsortedSegmentSum(first, reshape(cast(indices, 'int32'), [-1]) as never, x.shape[at] as number)
-  const restored = transpose(reshape(summed, [x.shape[at] as number, ...rows.shape.slice(0, 1), rows.shape[2] as number]), [1, 0, 2])
+  const restored = transpose(
+    reshape(summed, [x.shape[at] as number, ...rows.shape.slice(0, 1), rows.shape[2] as number]),
+    [1, 0, 2],
+  )
   return reshape(restored, x.shape)
 }
 
@@ -318,11 +349,15 @@ export function registerGradients(): void {
 function registerMultiOutput(): void {
   registerGradient({
     kernelName: 'SplitV',
-    gradFunc: (dys, _saved, attrs) => ({ x: () => concat(dys as Tensor[], (attrs as unknown as { axis: number }).axis) }),
+    gradFunc: (dys, _saved, attrs) => ({
+      x: () => concat(dys as Tensor[], (attrs as unknown as { axis: number }).axis),
+    }),
   })
   registerGradient({
     kernelName: 'Unpack',
-    gradFunc: (dys, _saved, attrs) => ({ value: () => stack(dys as Tensor[], (attrs as unknown as { axis: number }).axis) }),
+    gradFunc: (dys, _saved, attrs) => ({
+      value: () => stack(dys as Tensor[], (attrs as unknown as { axis: number }).axis),
+    }),
   })
 }
 
@@ -332,13 +367,23 @@ function registerMultiOutput(): void {
  */
 export function vjp(f: () => readonly Tensor[], xs: readonly Tensor[], dys: readonly Tensor[]): Tensor[] {
   registerGradients()
-  const { grads } = engine().gradients(
-    () => f().map((y, i) => sum(mul(y, dys[i] as Tensor))).reduce((total, term) => add(total, term)),
-    [...xs],
-    undefined,
-    true,
-  )
-  return xs.map((x, i) => grads[i] ?? zerosLike(x))
+  const { state } = engine()
+  // a nested pass that ends while an outer one is propagating would take the outer tape down with it
+  const outer = state.activeTape
+  try {
+    const { grads } = engine().gradients(
+      () =>
+        f()
+          .map((y, i) => sum(mul(y, dys[i] as Tensor)))
+          .reduce((total, term) => add(total, term)),
+      [...xs],
+      undefined,
+      true,
+    )
+    return xs.map((x, i) => grads[i] ?? zerosLike(x))
+  } finally {
+    state.activeTape = outer
+  }
 }
 
 export interface ValueAndGrads {

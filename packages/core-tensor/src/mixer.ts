@@ -73,5 +73,7 @@ export interface Memory<S extends State = State, E extends Entry = Entry> extend
 export function refusePadding(where: string, pass: Pass | undefined): void {
   if (pass?.mask === undefined && pass?.resets === undefined) return
   const given = pass.mask === undefined ? 'resets' : 'a padding mask'
-  throw new RangeError(`${where}: expected no ${given}, its segments are counted from the first token of the row. Run rows of unequal length apart.`)
+  throw new RangeError(
+    `${where}: expected no ${given}, since segments and windows count every position of a row. Run rows of unequal length apart.`,
+  )
 }

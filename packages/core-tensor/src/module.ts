@@ -1,4 +1,4 @@
-import { tensor, type Tensor, util, Variable, variable } from '@tensorflow/tfjs-core'
+import { type Tensor, tensor, util, Variable, variable } from '@tensorflow/tfjs-core'
 import { closest } from './config.js'
 import { registerGradients } from './gradients.js'
 
@@ -13,7 +13,11 @@ export interface LoadReport {
   readonly loaded: readonly string[]
   readonly missing: readonly string[]
   readonly unexpected: readonly string[]
-  readonly misshapen: readonly { readonly name: string; readonly expected: readonly number[]; readonly got: readonly number[] }[]
+  readonly misshapen: readonly {
+    readonly name: string
+    readonly expected: readonly number[]
+    readonly got: readonly number[]
+  }[]
 }
 
 /**
@@ -112,7 +116,9 @@ export function describeReport(report: LoadReport): string[] {
   return [
     ...report.missing.map((name) => `  missing '${name}'${didYouMean(name, report.unexpected)}`),
     ...report.unexpected.map((name) => `  unexpected '${name}'`),
-    ...report.misshapen.map(({ name, expected, got }) => `  '${name}': expected [${expected.join(', ')}], got [${got.join(', ')}]`),
+    ...report.misshapen.map(
+      ({ name, expected, got }) => `  '${name}': expected [${expected.join(', ')}], got [${got.join(', ')}]`,
+    ),
   ]
 }
 

@@ -156,7 +156,10 @@ function checkInputs<I extends object>(spec: { name: string; inputs: object }, i
 /** tfjs saves inputs for the backward pass only if they come as a list, so the names travel as an attribute. */
 function runKernel(kernelName: string, inputs: Record<string, Tensor>, attrs: object): Tensor[] {
   const list = Object.values(inputs) as unknown as Record<string, Tensor>
-  const results = engine().runKernel(kernelName, list, { ...attrs, $inputs: Object.keys(inputs) } as never) as unknown as Tensor | Tensor[]
+  const results = engine().runKernel(kernelName, list, {
+    ...attrs,
+    $inputs: Object.keys(inputs),
+  } as never) as unknown as Tensor | Tensor[]
   return Array.isArray(results) ? results : [results]
 }
 
@@ -249,7 +252,13 @@ function ensureBackward(spec: PlainSpec, backwardName: string, backward: NonNull
     kernelFunc: ({ inputs, attrs, backend }) => {
       const { $op, $inputs, $grads } = attrs as unknown as Carried & { $grads: readonly string[] }
       const all = named($inputs, inputs as unknown as Tensor[])
-      const grads = backward(unprefixed('dy.', all), unprefixed('in.', all), unprefixed('out.', all), $op, backend as KernelBackend)
+      const grads = backward(
+        unprefixed('dy.', all),
+        unprefixed('in.', all),
+        unprefixed('out.', all),
+        $op,
+        backend as KernelBackend,
+      )
       return $grads.map((name) => grads[name] as TensorInfo)
     },
   })
@@ -262,10 +271,19 @@ function ensureBackward(spec: PlainSpec, backwardName: string, backward: NonNull
       const cotangents = Array.isArray(dy) ? dy : [dy]
       const floats = $inputs.filter((name) => (all[name] as Tensor).dtype === 'float32')
       const xs = floats.map((name) => all[name] as Tensor)
-      const second = vjp(() => {
-        const grads = spec.gradient(unprefixed('dy.', all) as never, unprefixed('in.', all), unprefixed('out.', all) as never, $op)
-        return $grads.map((name) => (grads as Record<string, Tensor>)[name] as Tensor)
-      }, xs, cotangents)
+      const second = vjp(
+        () => {
+          const grads = spec.gradient(
+            unprefixed('dy.', all) as never,
+            unprefixed('in.', all),
+            unprefixed('out.', all) as never,
+            $op,
+          )
+          return $grads.map((name) => (grads as Record<string, Tensor>)[name] as Tensor)
+        },
+        xs,
+        cotangents,
+      )
       return Object.fromEntries(floats.map((name, i) => [$inputs.indexOf(name), () => clone(second[i] as Tensor)]))
     },
   })
@@ -280,10 +298,14 @@ export function differentiated<I extends object, A extends object, O extends obj
 ): OpSpec<I, A, O>['gradient'] {
   return (dys, inputs, _outputs, attrs) => {
     const entries = Object.entries(inputs as Record<string, Tensor>).filter(([, t]) => t?.dtype === 'float32')
-    const grads = vjp(() => {
-      const outputs = reference(inputs, attrs) as Record<string, Tensor>
-      return Object.keys(dys).map((name) => outputs[name] as Tensor)
-    }, entries.map(([, t]) => t), Object.values(dys as Record<string, Tensor>))
+    const grads = vjp(
+      () => {
+        const outputs = reference(inputs, attrs) as Record<string, Tensor>
+        return Object.keys(dys).map((name) => outputs[name] as Tensor)
+      },
+      entries.map(([, t]) => t),
+      Object.values(dys as Record<string, Tensor>),
+    )
     return Object.fromEntries(entries.map(([name], i) => [name, grads[i]])) as { [K in keyof I]?: Tensor }
   }
 }

@@ -21,7 +21,12 @@ export function checkSampling({ temperature, topK, topP, repetitionPenalty }: Sa
   expect(temperature >= 0 && Number.isFinite(temperature), 'temperature', 'a finite number, 0 or more', temperature)
   expect(Number.isInteger(topK) && topK >= 0, 'topK', 'a whole number, 0 or more', topK)
   expect(topP > 0 && topP <= 1, 'topP', 'a number in (0, 1]', topP)
-  expect(repetitionPenalty > 0 && Number.isFinite(repetitionPenalty), 'repetitionPenalty', 'a positive number', repetitionPenalty)
+  expect(
+    repetitionPenalty > 0 && Number.isFinite(repetitionPenalty),
+    'repetitionPenalty',
+    'a positive number',
+    repetitionPenalty,
+  )
 }
 
 export interface Sampled {

@@ -46,9 +46,12 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
   ) {
     super()
     if (!(Number.isInteger(options.length) && options.length > 0)) {
-      throw new RangeError(`segmentRecurrent length: expected a whole number of tokens, at least 1, got ${options.length}.`)
+      throw new RangeError(
+        `segmentRecurrent length: expected a whole number of tokens, at least 1, got ${options.length}.`,
+      )
     }
-    if (!inner.traits.causal) throw new RangeError('segmentRecurrent inner: expected a causal mixer, got a bidirectional one.')
+    if (!inner.traits.causal)
+      throw new RangeError('segmentRecurrent inner: expected a causal mixer, got a bidirectional one.')
   }
 
   /** The state inside a segment is bounded by its length, whatever the model inside. */

@@ -3,7 +3,16 @@ import { withDefaults } from './config.js'
 import type { TokenModel } from './language-model.js'
 import { Rng, type RngState } from './rng.js'
 import { checkSampling, type Sampled, type SamplingOptions, sample, samplingDefaults } from './sampling.js'
-import { advance, copyState, disposeState, loadState, type SavedState, type State, saveState, stateBytes } from './state.js'
+import {
+  advance,
+  copyState,
+  disposeState,
+  loadState,
+  type SavedState,
+  type State,
+  saveState,
+  stateBytes,
+} from './state.js'
 
 export interface GenerateOptions extends SamplingOptions {
   readonly maxNewTokens: number
@@ -94,7 +103,8 @@ export class Session {
   /** Scores of the next token, `[V]`, before any sampling setting. */
   async nextScores(): Promise<Float32Array> {
     this.alive('nextScores')
-    if (this.scores === null) throw new RangeError('Session: expected a prompt first, got none. Call feed with at least one token.')
+    if (this.scores === null)
+      throw new RangeError('Session: expected a prompt first, got none. Call feed with at least one token.')
     return (await this.scores.data()) as Float32Array
   }
 
@@ -172,11 +182,14 @@ export class Session {
   }
 
   private alive(method: string): void {
-    if (this.disposed) throw new Error(`Session.${method}: this session is disposed. Create a new one, or fork() before disposing.`)
+    if (this.disposed)
+      throw new Error(`Session.${method}: this session is disposed. Create a new one, or fork() before disposing.`)
   }
 
   private known(id: number): void {
     if (Number.isInteger(id) && id >= 0 && id < this.model.vocabulary) return
-    throw new RangeError(`Session.feed: expected token ids in [0, ${this.model.vocabulary}), got ${id}. Was the text encoded with this model's tokenizer?`)
+    throw new RangeError(
+      `Session.feed: expected token ids in [0, ${this.model.vocabulary}), got ${id}. Was the text encoded with this model's tokenizer?`,
+    )
   }
 }

@@ -15,7 +15,12 @@ const parsed = new Map<string, readonly string[]>()
  *
  * @throws RangeError naming the argument, the expected and the given shape
  */
-export function dims<const S extends string>(where: string, x: Pick<TensorInfo, 'shape'>, spec: S, known?: Dims): Sizes<S> {
+export function dims<const S extends string>(
+  where: string,
+  x: Pick<TensorInfo, 'shape'>,
+  spec: S,
+  known?: Dims,
+): Sizes<S> {
   let axes = parsed.get(spec)
   if (axes === undefined) {
     axes = spec.split(' ')

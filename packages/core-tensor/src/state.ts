@@ -1,4 +1,4 @@
-import { clone, type DataType, engine, slice, Tensor, tensor, tidy, type TypedArray, util } from '@tensorflow/tfjs-core'
+import { clone, type DataType, engine, slice, Tensor, type TypedArray, tensor, tidy, util } from '@tensorflow/tfjs-core'
 
 /**
  * What a sequence model remembers: plain immutable data, returned and never mutated. Positions and counters are numbers
@@ -126,14 +126,17 @@ function leafDifference(a: Tensor | number | null, b: Tensor | number | null | u
 /** A state as plain data: its structure with numbers in place, and its tensors by path. The copy owns its values. */
 export interface SavedState {
   readonly structure: unknown
-  readonly tensors: Readonly<Record<string, { readonly shape: readonly number[]; readonly dtype: DataType; readonly values: TypedArray }>>
+  readonly tensors: Readonly<
+    Record<string, { readonly shape: readonly number[]; readonly dtype: DataType; readonly values: TypedArray }>
+  >
 }
 
 /** Reads a state back to plain data; `loadState` makes it live again, in this process or another. */
 export async function saveState(state: State): Promise<SavedState> {
   const tensors: Record<string, SavedState['tensors'][string]> = {}
   for (const [path, leaf] of leaves(state)) {
-    if (leaf instanceof Tensor) tensors[path] = { shape: leaf.shape, dtype: leaf.dtype, values: (await leaf.data()).slice() as TypedArray }
+    if (leaf instanceof Tensor)
+      tensors[path] = { shape: leaf.shape, dtype: leaf.dtype, values: (await leaf.data()).slice() as TypedArray }
   }
   return { structure: outline(state, ''), tensors }
 }

@@ -1,4 +1,4 @@
-import { add, div, elu as tfElu, erf, mul, relu, sigmoid, square, tanh, type Tensor } from '@tensorflow/tfjs-core'
+import { add, div, erf, mul, relu, sigmoid, square, type Tensor, tanh, elu as tfElu } from '@tensorflow/tfjs-core'
 
 export type Activation = (x: Tensor) => Tensor
 

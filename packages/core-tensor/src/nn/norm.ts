@@ -56,7 +56,8 @@ export class GroupNorm extends Module {
     readonly eps = 1e-5,
   ) {
     super()
-    if (width % groups !== 0) throw new RangeError(`GroupNorm: expected a width in multiples of ${groups}, got ${width}.`)
+    if (width % groups !== 0)
+      throw new RangeError(`GroupNorm: expected a width in multiples of ${groups}, got ${width}.`)
     this.weight = parameter(constant([width], 1))
     this.bias = parameter(constant([width], 0))
   }

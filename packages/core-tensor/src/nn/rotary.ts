@@ -1,4 +1,4 @@
-import { type Tensor, tensor2d } from '@tensorflow/tfjs-core'
+import { expandDims, gather, type Tensor, tensor2d } from '@tensorflow/tfjs-core'
 import { rotary } from '../ops/rotary.js'
 
 /** How published checkpoints stretch the angles beyond the trained length. */
@@ -26,14 +26,26 @@ export class Rotary {
   private readonly layout: 'half' | 'interleaved'
 
   constructor({ dims, base = 10000, layout = 'half', scaling = null }: RotaryOptions) {
-    if (dims < 2 || dims % 2 !== 0) throw new RangeError(`Rotary dims: expected an even number, at least 2, got ${dims}.`)
+    if (dims < 2 || dims % 2 !== 0)
+      throw new RangeError(`Rotary dims: expected an even number, at least 2, got ${dims}.`)
     this.layout = layout
     this.frequencies = Float64Array.from({ length: dims / 2 }, (_, m) => stretched(base ** ((-2 * m) / dims), scaling))
   }
 
-  /** Turns x `[B, T, H, K]`, whose first token stands at `position`. */
+  /** Turns x `[B, T, H, K]`, whose first token stands at `position` in every row. */
   forward(x: Tensor, position: number): Tensor {
-    const T = x.shape[1] as number
+    const { cos, sin } = this.angles(position, x.shape[1] as number)
+    return rotary({ x, cos: expandDims(cos, 0), sin: expandDims(sin, 0) }, { layout: this.layout }).y
+  }
+
+  /** Turns x by positions of its own for each row, int32 `[B, T]` in [0, limit). */
+  forwardAt(x: Tensor, positions: Tensor, limit: number): Tensor {
+    const { cos, sin } = this.angles(0, limit)
+    return rotary({ x, cos: gather(cos, positions), sin: gather(sin, positions) }, { layout: this.layout }).y
+  }
+
+  /** `[T, R]` each. */
+  private angles(position: number, T: number): { cos: Tensor; sin: Tensor } {
     const R = this.frequencies.length
     const cos = new Float32Array(T * R)
     const sin = new Float32Array(T * R)
@@ -44,7 +56,7 @@ export class Rotary {
         sin[t * R + m] = Math.sin(angle)
       }
     }
-    return rotary({ x, cos: tensor2d(cos, [T, R]), sin: tensor2d(sin, [T, R]) }, { layout: this.layout }).y
+    return { cos: tensor2d(cos, [T, R]), sin: tensor2d(sin, [T, R]) }
   }
 }
 

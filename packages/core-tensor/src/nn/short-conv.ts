@@ -1,4 +1,16 @@
-import { add, concat, expandDims, mul, ones, reshape, slice, sub, type Tensor, type Variable, zeros } from '@tensorflow/tfjs-core'
+import {
+  add,
+  concat,
+  expandDims,
+  mul,
+  ones,
+  reshape,
+  slice,
+  sub,
+  type Tensor,
+  type Variable,
+  zeros,
+} from '@tensorflow/tfjs-core'
 import { constant, linearUniform } from '../init.js'
 import type { Pass } from '../mixer.js'
 import { Module, parameter } from '../module.js'

@@ -49,7 +49,10 @@ interface Outputs {
 }
 
 const lower = (C: number, strict: boolean): Tensor =>
-  tensor2d(Float32Array.from({ length: C * C }, (_, i) => (i % C < Math.floor(i / C) + (strict ? 0 : 1) ? 1 : 0)), [C, C])
+  tensor2d(
+    Float32Array.from({ length: C * C }, (_, i) => (i % C < Math.floor(i / C) + (strict ? 0 : 1) ? 1 : 0)),
+    [C, C],
+  )
 
 /**
  * Inverse of I + A for strictly lower triangular A `[N, C, C]`, by doubling the size of inverted diagonal blocks. Each
@@ -77,7 +80,15 @@ function unitLowerInverse(A: Tensor): Tensor {
 /** `[B, T, H, W]` to `[B H, n, C, W]`, padded with zeros, which leave the state alone. */
 function chunked(x: Tensor, n: number, C: number): Tensor {
   const [B, T, H, W] = x.shape as [number, number, number, number]
-  const padded = n * C === T ? x : pad(x, [[0, 0], [0, n * C - T], [0, 0], [0, 0]])
+  const padded =
+    n * C === T
+      ? x
+      : pad(x, [
+          [0, 0],
+          [0, n * C - T],
+          [0, 0],
+          [0, 0],
+        ])
   return reshape(transpose(padded, [0, 2, 1, 3]), [B * H, n, C, W])
 }
 
@@ -180,7 +191,15 @@ function chunkDecays({ q, logDecay, resets }: Inputs, n: number, C: number): Chu
 export const deltaRule = defineOp<Inputs, Attrs, Outputs>({
   name: 'deltaRule',
   equation: 'S_t = \\alpha_t (I - \\beta_t k_t k_t^\\top) S_{t-1} + \\beta_t k_t v_t^\\top, \\quad o_t = S_t^\\top q_t',
-  inputs: { q: 'B T H K', k: 'B T H K', v: 'B T H V', beta: 'B T H', logDecay: '?B T H', resets: '?B T', state: '?B H K V' },
+  inputs: {
+    q: 'B T H K',
+    k: 'B T H K',
+    v: 'B T H V',
+    beta: 'B T H',
+    logDecay: '?B T H',
+    resets: '?B T',
+    state: '?B H K V',
+  },
   outputs: { o: 'B T H V', state: 'B H K V' },
   draw: { k: 'unitVector', beta: 'unit', logDecay: 'logDecay', resets: 'rare' },
   attrs: { chunk: 64, scale: 0 },

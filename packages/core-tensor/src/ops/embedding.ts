@@ -19,7 +19,9 @@ export const embedding = defineOp<Inputs, object, { readonly y: Tensor }>({
   draw: { ids: 'ids' },
   attrs: {},
   reference: ({ table, ids }) => ({ y: gather(table, ids) }),
-  gradient: ({ y: dy }, { table, ids }) => ({ table: unsortedSegmentSum(dy, ids as Tensor1D, table.shape[0] as number) }),
+  gradient: ({ y: dy }, { table, ids }) => ({
+    table: unsortedSegmentSum(dy, ids as Tensor1D, table.shape[0] as number),
+  }),
   cost: ({ N = 1, D = 1 }) => ({ flops: 0, bytes: 8 * N * D, passes: 1 }),
   examples: [{ dims: { V: 3, D: 5, N: 1 } }, { dims: { V: 7, D: 4, N: 65 } }, { dims: { V: 96, D: 64, N: 1024 } }],
 })

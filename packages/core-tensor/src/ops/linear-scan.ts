@@ -14,17 +14,32 @@ interface Attrs {
 
 /** One doubling step a round (Hillis and Steele 1986): log2(T) rounds of whole-sequence ops, any sign and size of a. */
 function reference({ a, b, h0 }: Inputs, { reverse: backwards }: Attrs): { h: Tensor } {
-  if (backwards) return { h: reverse(reference({ a: reverse(a, 1), b: reverse(b, 1), ...(h0 && { h0 }) }, { reverse: false }).h, 1) }
+  if (backwards)
+    return { h: reverse(reference({ a: reverse(a, 1), b: reverse(b, 1), ...(h0 && { h0 }) }, { reverse: false }).h, 1) }
   const [B, T, D] = a.shape as [number, number, number]
   let decay = a
-  let h = h0 === undefined ? b : add(b, concat([mul(slice(a, [0, 0, 0], [B, 1, D]), reshape(h0, [B, 1, D])), zeros([B, T - 1, D])], 1))
+  let h =
+    h0 === undefined
+      ? b
+      : add(b, concat([mul(slice(a, [0, 0, 0], [B, 1, D]), reshape(h0, [B, 1, D])), zeros([B, T - 1, D])], 1))
   if (T === 1) return { h: clone(h) }
   for (let span = 1; span < T; span *= 2) {
-    const earlier = pad(slice(h, [0, 0, 0], [B, T - span, D]), [[0, 0], [span, 0], [0, 0]])
+    const earlier = pad(slice(h, [0, 0, 0], [B, T - span, D]), [
+      [0, 0],
+      [span, 0],
+      [0, 0],
+    ])
     h = add(h, mul(decay, earlier))
     if (2 * span < T) {
       // decay beyond the start is 0: nothing is there to be carried
-      decay = mul(decay, pad(slice(decay, [0, 0, 0], [B, T - span, D]), [[0, 0], [span, 0], [0, 0]]))
+      decay = mul(
+        decay,
+        pad(slice(decay, [0, 0, 0], [B, T - span, D]), [
+          [0, 0],
+          [span, 0],
+          [0, 0],
+        ]),
+      )
     }
   }
   return { h }
@@ -58,7 +73,10 @@ export const linearScan: Op<Inputs, Attrs, { readonly h: Tensor }> = defineOp({
   gradient({ h: dh }, { a, b, h0 }, { h }, { reverse: backwards }) {
     const start = h0 ?? zeros([a.shape[0] as number, a.shape[2] as number])
     // the cotangent runs the other way, decayed by the a of the token it has just left
-    const g = linearScan({ a: shifted(a, zeros([a.shape[0] as number, a.shape[2] as number]), !backwards), b: dh }, { reverse: !backwards }).h
+    const g = linearScan(
+      { a: shifted(a, zeros([a.shape[0] as number, a.shape[2] as number]), !backwards), b: dh },
+      { reverse: !backwards },
+    ).h
     const [B, T, D] = b.shape as [number, number, number]
     const first = backwards ? T - 1 : 0
     return {

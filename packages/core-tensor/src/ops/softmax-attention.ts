@@ -12,8 +12,8 @@ import {
   reshape,
   sub,
   sum,
-  tanh,
   type Tensor,
+  tanh,
   tensor2d,
   transpose,
 } from '@tensorflow/tfjs-core'
@@ -69,7 +69,8 @@ function openness(T: number, S: number, { causal, window, sinks }: Attrs): Tenso
 function reference({ q, k, v, bias, queryDocuments, keyDocuments }: Inputs, attrs: Attrs): Outputs {
   const [B, T, H, K] = q.shape as [number, number, number, number]
   const [, S, G, V] = v.shape as [number, number, number, number]
-  if (H % G !== 0) throw new RangeError(`softmaxAttention: expected query heads in multiples of ${G} key heads, got ${H}.`)
+  if (H % G !== 0)
+    throw new RangeError(`softmaxAttention: expected query heads in multiples of ${G} key heads, got ${H}.`)
   const R = H / G
   // query head h reads key head floor(h / R): fold the R queries of a key head into its rows
   const queries = reshape(transpose(mul(q, attrs.scale || K ** -0.5), [0, 2, 1, 3]), [B * G, R * T, K])
@@ -128,10 +129,17 @@ export const softmaxAttention = defineOp<Inputs, Attrs, Outputs>({
   }),
   examples: [
     { dims: { B: 2, T: 1, S: 1, H: 1, G: 1, K: 2, V: 3, X: 1 }, omit: ['queryDocuments', 'keyDocuments'] },
-    { dims: { B: 2, T: 3, S: 5, H: 4, G: 2, K: 3, V: 2, X: 2 }, attrs: { softCap: 2 }, omit: ['queryDocuments', 'keyDocuments'] },
+    {
+      dims: { B: 2, T: 3, S: 5, H: 4, G: 2, K: 3, V: 2, X: 2 },
+      attrs: { softCap: 2 },
+      omit: ['queryDocuments', 'keyDocuments'],
+    },
     { dims: { B: 1, T: 9, S: 9, H: 2, G: 2, K: 4, V: 4, X: 1 }, attrs: { causal: false }, omit: ['bias'] },
     { dims: { B: 2, T: 63, S: 64, H: 2, G: 1, K: 5, V: 7, X: 1 }, attrs: { window: 7, sinks: 2 }, omit: ['bias'] },
     { dims: { B: 1, T: 65, S: 65, H: 3, G: 3, K: 8, V: 8, X: 1 }, omit: ['bias', 'queryDocuments', 'keyDocuments'] },
-    { dims: { B: 2, T: 256, S: 256, H: 4, G: 2, K: 16, V: 16, X: 1 }, omit: ['bias', 'queryDocuments', 'keyDocuments'] },
+    {
+      dims: { B: 2, T: 256, S: 256, H: 4, G: 2, K: 16, V: 16, X: 1 },
+      omit: ['bias', 'queryDocuments', 'keyDocuments'],
+    },
   ],
 })

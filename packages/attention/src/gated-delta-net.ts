@@ -1,0 +1,203 @@
+import {
+  constant,
+  deltaRule,
+  dims,
+  draw,
+  gapsOf,
+  Linear,
+  type LinearOptions,
+  type Mixed,
+  type MixerTraits,
+  Module,
+  type Pass,
+  parameter,
+  RMSNorm,
+  type Rng,
+  rmsNorm,
+  type SequenceMixer,
+  ShortConv,
+  silu,
+} from '@mneme/core-tensor'
+import {
+  add,
+  exp,
+  expandDims,
+  mul,
+  neg,
+  reshape,
+  sigmoid,
+  softplus,
+  type Tensor,
+  tile,
+  type Variable,
+} from '@tensorflow/tfjs-core'
+
+export interface GatedDeltaNetOptions {
+  readonly dModel: number
+  readonly nHeads: number
+  /** Heads of values, gates and state; a multiple of nHeads, whose queries and keys they share in turn. */
+  readonly nVHeads: number
+  readonly dHead: number
+  /** Value width of a head over its key width. */
+  readonly expandV: number
+  readonly convWidth: number
+  /** Whether the readout is multiplied by silu(W_g x). */
+  readonly outputGate: boolean
+  /** Doubles beta, so that transitions may have negative eigenvalues. */
+  readonly allowNegEigval: boolean
+  readonly normEps: number
+  /** Tokens a block of matrix products; changes cost, not results. */
+  readonly chunk: number
+  readonly projection?: LinearOptions
+}
+
+export interface GatedDeltaNetState {
+  readonly [name: string]: Tensor
+  /** `[B, HV, K, V]` */
+  readonly memory: Tensor
+  readonly qTail: Tensor
+  readonly kTail: Tensor
+  readonly vTail: Tensor
+}
+
+/**
+ * Gated delta rule: decay the memory, then correct what it stores under k.
+ *
+ *   S_t = α_t (I − β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ,   o_t = S_tᵀ q_t / √K
+ *   α_t = exp(−e^A softplus(W_a x_t + δ)),   β_t = sigmoid(W_b x_t)
+ *
+ * q, k, v pass a short convolution and SiLU; q and k have length 1. The readout is normalised by head and gated. State S
+ * `[B, H, K, V]` and three convolution tails, constant in T. Time O(T K V) a head, in chunks of matrix products.
+ * Paper: Yang et al. 2024, arXiv:2412.06464, section 3.
+ */
+export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNetState> {
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
+  readonly qProj: Linear
+  readonly kProj: Linear
+  readonly vProj: Linear
+  readonly aProj: Linear
+  readonly bProj: Linear
+  readonly gProj: Linear | null
+  readonly oProj: Linear
+  readonly qConv: ShortConv
+  readonly kConv: ShortConv
+  readonly vConv: ShortConv
+  /** ln of the decay rate of each head. */
+  readonly logRate: Variable
+  readonly rateBias: Variable
+  readonly oNorm: RMSNorm
+  private readonly dValue: number
+
+  constructor(
+    private readonly options: GatedDeltaNetOptions,
+    rng: Rng,
+  ) {
+    super()
+    const {
+      dModel,
+      nHeads,
+      nVHeads,
+      dHead,
+      expandV,
+      convWidth,
+      outputGate,
+      normEps,
+      projection = { bias: false },
+    } = options
+    if (nVHeads % nHeads !== 0) {
+      throw new RangeError(`GatedDeltaNet nVHeads: expected a multiple of nHeads = ${nHeads}, got ${nVHeads}.`)
+    }
+    this.dValue = Math.trunc(dHead * expandV)
+    const [keyWidth, valueWidth] = [nHeads * dHead, nVHeads * this.dValue]
+    this.qProj = new Linear(dModel, keyWidth, rng, projection)
+    this.kProj = new Linear(dModel, keyWidth, rng, projection)
+    this.vProj = new Linear(dModel, valueWidth, rng, projection)
+    this.aProj = new Linear(dModel, nVHeads, rng, projection)
+    this.bProj = new Linear(dModel, nVHeads, rng, projection)
+    this.gProj = outputGate ? new Linear(dModel, valueWidth, rng, projection) : null
+    this.oProj = new Linear(valueWidth, dModel, rng, projection)
+    this.qConv = new ShortConv(keyWidth, convWidth, rng)
+    this.kConv = new ShortConv(keyWidth, convWidth, rng)
+    this.vConv = new ShortConv(valueWidth, convWidth, rng)
+    this.logRate = parameter(draw([nVHeads], () => Math.log(1e-4 + 16 * rng.uniform())))
+    this.rateBias = parameter(draw([nVHeads], () => timeStepBias(rng)))
+    this.oNorm = new RMSNorm(this.dValue, normEps)
+  }
+
+  initialState(batch: number): GatedDeltaNetState {
+    const { nVHeads, dHead } = this.options
+    return {
+      memory: constant([batch, nVHeads, dHead, this.dValue], 0),
+      qTail: this.qConv.initialState(batch),
+      kTail: this.kConv.initialState(batch),
+      vTail: this.vConv.initialState(batch),
+    }
+  }
+
+  forward(x: Tensor, state?: GatedDeltaNetState, pass?: Pass): Mixed<GatedDeltaNetState> {
+    const { dModel, nHeads, nVHeads, dHead, allowNegEigval, chunk } = this.options
+    const { B, T } = dims('GatedDeltaNet.forward x', x, 'B T D', { D: dModel })
+    const before = state ?? this.initialState(B)
+    const gaps = gapsOf('GatedDeltaNet.forward', pass, B, T)
+    const qc = this.qConv.forward(this.qProj.forward(x), before.qTail, pass)
+    const kc = this.kConv.forward(this.kProj.forward(x), before.kTail, pass)
+    const vc = this.vConv.forward(this.vProj.forward(x), before.vTail, pass)
+    const heads = (y: Tensor): Tensor => repeated(unitLength(reshape(silu(y), [B, T, nHeads, dHead])), nVHeads / nHeads)
+    let beta = sigmoid(this.bProj.forward(x)) // [B, T, HV]
+    if (allowNegEigval) beta = mul(beta, 2)
+    let logDecay = neg(mul(exp(this.logRate), softplus(add(this.aProj.forward(x), this.rateBias))))
+    if (gaps !== null) {
+      const tokens = expandDims(gaps.tokens, 2)
+      beta = mul(beta, tokens)
+      logDecay = mul(logDecay, tokens)
+    }
+    const { o, state: memory } = deltaRule(
+      {
+        q: heads(qc.y),
+        k: heads(kc.y),
+        v: reshape(silu(vc.y), [B, T, nVHeads, this.dValue]),
+        beta,
+        logDecay,
+        ...(gaps && { resets: gaps.starts }),
+        state: before.memory,
+      },
+      { chunk },
+    )
+    pass?.record?.record('beta', beta)
+    pass?.record?.record('logDecay', logDecay)
+    pass?.record?.record('memory', memory)
+    const read = this.oNorm.forward(o)
+    const gated = this.gProj ? mul(read, reshape(silu(this.gProj.forward(x)), read.shape)) : read
+    return {
+      y: this.oProj.forward(reshape(gated, [B, T, nVHeads * this.dValue])),
+      state: { memory, qTail: qc.tail, kTail: kc.tail, vTail: vc.tail },
+    }
+  }
+
+  stateBytes(): number {
+    const { nHeads, nVHeads, dHead, convWidth } = this.options
+    const memory = nVHeads * dHead * this.dValue
+    return 4 * (memory + (convWidth - 1) * (2 * nHeads * dHead + nVHeads * this.dValue))
+  }
+}
+
+/** `x / sqrt(sum x² + 1e-6)` over the last axis. */
+export function unitLength(x: Tensor): Tensor {
+  const width = x.shape[x.rank - 1] as number
+  // a root mean square norm is a unit vector times sqrt(width)
+  const normed = rmsNorm({ x: reshape(x, [-1, width]) }, { eps: 1e-6 / width }).y
+  return reshape(mul(normed, width ** -0.5), x.shape)
+}
+
+/** Each head `times` times in a row. */
+function repeated(x: Tensor, times: number): Tensor {
+  if (times === 1) return x
+  const [B, T, H, K] = x.shape as [number, number, number, number]
+  return reshape(tile(expandDims(x, 3), [1, 1, 1, times, 1]), [B, T, H * times, K])
+}
+
+/** The inverse softplus of a step drawn log-uniformly from [0.001, 0.1], as Mamba-2 starts its time steps. */
+function timeStepBias(rng: Rng): number {
+  const step = Math.max(Math.exp(Math.log(0.001) + rng.uniform() * Math.log(100)), 1e-4)
+  return step + Math.log(-Math.expm1(-step))
+}

@@ -1,0 +1,2 @@
+export * from './gated-delta-net.js'
+export * from './softmax-attention.js'

@@ -1,0 +1,46 @@
+import {
+  type BaseConfig,
+  Embedding,
+  LanguageModel,
+  type LayerParts,
+  Linear,
+  normalInit,
+  type ResidualStack,
+  Rng,
+  residualStack,
+  type StackOptions,
+  type TokenMap,
+} from '@mneme/core-tensor'
+
+/** What every decoder here has, whatever mixes its tokens. */
+export interface DecoderConfig extends BaseConfig {
+  readonly dModel: number
+  readonly nLayers: number
+  /** The output matrix is the embedding table. */
+  readonly tieEmbeddings: boolean
+}
+
+export interface DecoderParts {
+  /** The layers one by one; a hybrid looks at the index. */
+  readonly layer: (index: number, rng: Rng) => LayerParts
+  readonly norm: TokenMap | null
+  readonly stack?: StackOptions
+  /** Deviation of the initial embedding and output weights. */
+  readonly std: number
+  readonly embeddingScale?: number
+}
+
+/** Embedding, residual stack, final norm, output matrix: a decoder is this with its own layers. */
+export function decoder(config: DecoderConfig, parts: DecoderParts): LanguageModel {
+  const rng = new Rng(config.seed)
+  const { vocabulary, dModel } = config
+  const embedding = new Embedding(vocabulary, dModel, rng.fork('embedding'), parts.std)
+  const body: ResidualStack = residualStack(
+    Array.from({ length: config.nLayers }, (_, i) => parts.layer(i, rng.fork(`layer ${i}`))),
+    parts.stack,
+  )
+  const head = config.tieEmbeddings
+    ? null
+    : new Linear(dModel, vocabulary, rng.fork('head'), { bias: false, init: normalInit(parts.std) })
+  return new LanguageModel({ embedding, body, norm: parts.norm, head, embeddingScale: parts.embeddingScale ?? 1 })
+}

@@ -1,0 +1,6 @@
+import type { Recipe } from '@mneme/core-tensor'
+
+/** Norms, biases, embeddings and other vectors are not pulled towards zero. */
+export const withoutVectorDecay: NonNullable<Recipe['groups']> = [
+  { match: /(^|\.)(embedding|[a-zA-Z]*[nN]orm)\.|\.bias$|\.(logRate|rateBias)$/, weightDecay: 0 },
+]

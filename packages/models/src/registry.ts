@@ -1,0 +1,42 @@
+import {
+  type BaseConfig,
+  type LanguageModel,
+  type Paper,
+  type TokenModel,
+  unknownName,
+  withDefaults,
+} from '@mneme/core-tensor'
+
+/** Every paper, by key; a paper's code is loaded when it is asked for. */
+const papers = {
+  'gated-deltanet': () => import('./gated-deltanet.js'),
+  'min-rnn': () => import('./min-rnn.js'),
+  transformer: () => import('./transformer.js'),
+} satisfies Record<string, () => Promise<{ readonly default: unknown }>>
+
+export type PaperKey = keyof typeof papers
+export type AnyPaper = Paper<BaseConfig, TokenModel>
+
+export const paperKeys = Object.keys(papers) as PaperKey[]
+
+/**
+ * A paper by its key: card, default and tiny configuration, builder.
+ *
+ * @throws RangeError for an unknown key, with a suggestion
+ */
+export async function loadPaper(key: string): Promise<AnyPaper> {
+  if (!Object.hasOwn(papers, key)) throw new RangeError(unknownName('loadPaper', 'paper', key, paperKeys))
+  return (await papers[key as PaperKey]()).default as unknown as AnyPaper
+}
+
+/**
+ * Builds a model: the paper's defaults with `config` laid over them.
+ *
+ * @throws RangeError for a configuration key that does not exist, with a suggestion
+ */
+export async function createModel(key: string, config: object = {}): Promise<TokenModel> {
+  const paper = await loadPaper(key)
+  return paper.build(withDefaults(`config of ${key}`, paper.config, config))
+}
+
+export type { LanguageModel }

@@ -1,0 +1,2 @@
+export * from './conv-mixer.js'
+export * from './min-rnn.js'

@@ -1,0 +1,136 @@
+import {
+  constant,
+  dims,
+  gapsOf,
+  Linear,
+  linearScan,
+  type Mixed,
+  type MixerTraits,
+  Module,
+  overGaps,
+  type Pass,
+  type Rng,
+  type SequenceMixer,
+} from '@mneme/core-tensor'
+import {
+  add,
+  minimum,
+  mul,
+  neg,
+  relu,
+  reshape,
+  sigmoid,
+  slice,
+  softplus,
+  split,
+  sub,
+  type Tensor,
+} from '@tensorflow/tfjs-core'
+
+export interface MinRnnOptions {
+  readonly dModel: number
+  /** Inner width over model width; 1 leaves out the output projection. */
+  readonly expansion: number
+  /** What stands before the first token: nothing, or g(0) = 0.5. */
+  readonly h0: 'zero' | 'half'
+}
+
+/** Coefficients of `h_t = a_t h_{t-1} + b_t`. */
+interface Coefficients {
+  readonly a: Tensor
+  readonly b: Tensor
+}
+
+/** `x + 0.5` for x >= 0, `sigmoid(x)` below: positive and continuous, so that the scan may also run on logarithms. */
+export function positive(x: Tensor): Tensor {
+  return add(relu(x), sigmoid(minimum(x, 0)))
+}
+
+/** minGRU: the gate looks at the token alone. `z = sigmoid(gate)`, `a = 1 - z`, `b = z g(hidden)`. All `[B, T, D]`. */
+export function minGruCoefficients(hidden: Tensor, gate: Tensor): Coefficients {
+  return { a: sigmoid(neg(gate)), b: mul(sigmoid(gate), positive(hidden)) }
+}
+
+/** minLSTM: forget and input gate are scaled to add up to 1. `f' = f / (f + i)`. All `[B, T, D]`. */
+export function minLstmCoefficients(hidden: Tensor, forgetGate: Tensor, inputGate: Tensor): Coefficients {
+  // ln(i / f) written with softplus, which stays finite where both gates are all but shut
+  const odds = sub(softplus(neg(forgetGate)), softplus(neg(inputGate)))
+  return { a: sigmoid(neg(odds)), b: mul(sigmoid(odds), positive(hidden)) }
+}
+
+/**
+ * A linear recurrence whose coefficients depend on the current token only, so that training is one scan.
+ *
+ *   h_t = a_t ⊙ h_{t-1} + b_t,   y_t = W_o h_t
+ *
+ * State h `[B, E]`, E = expansion · D, constant in T. Time O(T D E), decoding O(D E).
+ * Paper: Feng et al. 2024, arXiv:2410.01201, sections 3.1 (minGRU), 3.2 (minLSTM) and appendix B (log space).
+ * Differs: scanned in linear space, which equals the log-space scan; no bias, as in the common port.
+ */
+abstract class MinRnn extends Module implements SequenceMixer<Tensor> {
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
+  readonly projection: Linear
+  readonly outProj: Linear | null
+  private readonly dModel: number
+  private readonly inner: number
+  private readonly start: number
+
+  /** @param gates number of gates beside the candidate */
+  constructor({ dModel, expansion, h0 }: MinRnnOptions, gates: number, rng: Rng) {
+    super()
+    this.dModel = dModel
+    this.inner = Math.trunc(dModel * expansion)
+    this.start = h0 === 'half' ? 0.5 : 0
+    this.projection = new Linear(dModel, (1 + gates) * this.inner, rng, { bias: false })
+    this.outProj = expansion === 1 ? null : new Linear(this.inner, dModel, rng, { bias: false })
+  }
+
+  /** From the projected parts, candidate first, to the coefficients of the scan. */
+  protected abstract coefficients(parts: readonly Tensor[]): Coefficients
+
+  initialState(batch: number): Tensor {
+    return constant([batch, this.inner], this.start)
+  }
+
+  forward(x: Tensor, state?: Tensor, pass?: Pass): Mixed<Tensor> {
+    const { B, T } = dims('MinRnn.forward x', x, 'B T D', { D: this.dModel })
+    const projected = this.projection.forward(x)
+    const parts = split(projected, (projected.shape[2] as number) / this.inner, 2)
+    const initial = this.initialState(B)
+    const gaps = gapsOf('MinRnn.forward', pass, B, T)
+    const scan = overGaps(...pairOf(this.coefficients(parts)), gaps, initial)
+    const { h } = linearScan({ ...scan, h0: state ?? initial })
+    pass?.record?.record('decay', scan.a)
+    pass?.record?.record('state', h)
+    return {
+      y: this.outProj ? this.outProj.forward(h) : h,
+      state: reshape(slice(h, [0, T - 1, 0], [B, 1, this.inner]), [B, this.inner]),
+    }
+  }
+
+  stateBytes(): number {
+    return 4 * this.inner
+  }
+}
+
+const pairOf = ({ a, b }: Coefficients): [Tensor, Tensor] => [a, b]
+
+export class MinGRU extends MinRnn {
+  constructor(options: MinRnnOptions, rng: Rng) {
+    super(options, 1, rng)
+  }
+
+  protected coefficients([hidden, gate]: readonly [Tensor, Tensor]): Coefficients {
+    return minGruCoefficients(hidden, gate)
+  }
+}
+
+export class MinLSTM extends MinRnn {
+  constructor(options: MinRnnOptions, rng: Rng) {
+    super(options, 2, rng)
+  }
+
+  protected coefficients([hidden, forgetGate, inputGate]: readonly [Tensor, Tensor, Tensor]): Coefficients {
+    return minLstmCoefficients(hidden, forgetGate, inputGate)
+  }
+}

@@ -1,0 +1,245 @@
+import {
+  type Paper,
+  type Pass,
+  Rng,
+  type SequenceMixer,
+  type State,
+  sliceBatch,
+  stateBytes,
+  stateTensors,
+} from '@mneme/core-tensor'
+import { concat, type Tensor, type Tensor2D, tensor2d } from '@tensorflow/tfjs-core'
+import { describe, expect, test } from 'vitest'
+import { describeGradients } from './gradient-laws.js'
+import { inPieces, mixerSubject, modelSubject, read, readState, rows, type Subject, span, within } from './subject.js'
+import { expectClose, tolerances } from './tolerance.js'
+
+/** Holds a mixer to the laws. `make` must give the same weights for the same seed. */
+export function describeMixer(name: string, make: (seed: number) => SequenceMixer, dModel: number): void {
+  describeSequence(mixerSubject(name, make, dModel))
+}
+
+/** Holds a paper to the laws, at its tiny configuration. */
+export function describePaper(paper: Paper): void {
+  const build = (seed: number) => paper.build({ ...paper.tiny, seed })
+  describeSequence(modelSubject(paper.card.key, build))
+}
+
+const LENGTH = 23
+const SPLITS = [
+  [1, 7, 2, 13],
+  [16, 7],
+  [5, 5, 5, 5, 3],
+]
+
+function describeSequence(subject: Subject): void {
+  describe(`laws of ${subject.name}`, () => {
+    test('shapes: any T from 1 on', async () => {
+      await within(async () => {
+        const model = subject.make(1)
+        for (const T of [1, 2, 5, LENGTH]) {
+          const x = subject.draw(new Rng(T), 2, T)
+          const { y } = model.forward(x)
+          expect(y.shape.slice(0, 2)).toEqual([2, T])
+          expect(y.rank).toBe(3)
+        }
+        model.dispose()
+      })
+    })
+
+    test('causality: a token changes no output before it', async () => {
+      await within(async () => {
+        const model = subject.make(1)
+        expect(model.traits.causal).toBe(true)
+        const x = subject.draw(new Rng(2), 1, LENGTH)
+        const other = subject.draw(new Rng(3), 1, LENGTH)
+        const before = model.forward(x).y
+        for (const t of [1, 4, 11, LENGTH - 1]) {
+          const changed = concat([span(x, 0, t), span(other, t, LENGTH - t)], 1)
+          const after = model.forward(changed).y
+          expectClose(await read(span(after, 0, t)), await read(span(before, 0, t)), 1e-6, `outputs before ${t}`)
+        }
+        model.dispose()
+      })
+    })
+
+    test('split invariance: whole = pieces = steps, states too', async () => {
+      await within(async () => {
+        const model = subject.make(1)
+        const x = subject.draw(new Rng(4), 2, LENGTH)
+        const whole = model.forward(x)
+        for (const sizes of [...SPLITS, Array<number>(LENGTH).fill(1)]) {
+          const pieces = inPieces(model, x, sizes)
+          const label = `pieces of ${sizes.join(', ')}`
+          expectClose(await read(pieces.y), await read(whole.y), tolerances.forward(), label)
+          await expectSameState(pieces.state, whole.state, label)
+        }
+        model.dispose()
+      })
+    })
+
+    test('batch: rows do not know of each other', async () => {
+      await within(async () => {
+        const model = subject.make(1)
+        const x = subject.draw(new Rng(5), 3, LENGTH)
+        const together = model.forward(x)
+        for (const row of [0, 2]) {
+          const alone = model.forward(rows(x, row, 1))
+          expectClose(await read(rows(together.y, row, 1)), await read(alone.y), tolerances.forward(), `row ${row}`)
+          await expectSameState(sliceBatch(together.state, row, 1), alone.state, `state of row ${row}`)
+        }
+        model.dispose()
+      })
+    })
+
+    describePadding(subject)
+
+    test('state: the given one is unchanged and can be used again', async () => {
+      await within(async () => {
+        const model = subject.make(1)
+        const { state } = model.forward(subject.draw(new Rng(6), 2, 7))
+        const values = await readState(state)
+        const x = subject.draw(new Rng(7), 2, 5)
+        const once = await read(model.forward(x, state).y)
+        const twice = await read(model.forward(x, state).y)
+        expect(twice).toEqual(once)
+        expect(await readState(state)).toEqual(values)
+        model.dispose()
+      })
+    })
+
+    describeGradients(subject)
+
+    test('stateBytes: true at every length, bounded where claimed', async () => {
+      await within(async () => {
+        const model = subject.make(1)
+        for (const T of [1, 5, LENGTH]) {
+          const { state } = model.forward(subject.draw(new Rng(T), 3, T))
+          expect(stateBytes(state) / 3, `after ${T} tokens`).toBe(model.stateBytes(T))
+        }
+        const largest = (from: number): number =>
+          Math.max(...Array.from({ length: 256 }, (_, i) => model.stateBytes(from + i)))
+        if (model.traits.constantState) expect(largest(100_000)).toBe(largest(1_000))
+        else expect(largest(100_000)).toBeGreaterThan(largest(1_000))
+        model.dispose()
+      })
+    })
+
+    test('names: pinned; values survive a save and a load exactly', async () => {
+      await within(async () => {
+        const model = subject.make(1)
+        const other = subject.make(2)
+        const names = Array.from(model.namedParameters(), ([path, v]) => `${path} [${v.shape.join(', ')}]`)
+        expect(names).toMatchSnapshot()
+        const x = subject.draw(new Rng(9), 1, 6)
+        const expected = await read(model.forward(x).y)
+        expect(await read(other.forward(x).y), 'another seed is another model').not.toEqual(expected)
+        const report = other.loadStateDict(await model.stateDict())
+        expect(report.missing).toEqual([])
+        expect(await read(other.forward(x).y)).toEqual(expected)
+        expect(() => other.loadStateDict({})).toThrow(/missing/)
+        model.dispose()
+        other.dispose()
+      })
+    })
+
+    test('errors: a wrong shape is named with what was expected and given', async () => {
+      await within(async () => {
+        const model = subject.make(1)
+        expect(() => model.forward(subject.misshapen())).toThrow(/forward \w+: expected \[.*\], got \[.*\]/)
+        model.dispose()
+      })
+    })
+  })
+}
+
+/** Declared padding is exact wherever it stands; undeclared padding is refused. */
+function describePadding(subject: Subject): void {
+  test('padding and packed documents: exact where declared, refused elsewhere', async () => {
+    await within(async () => {
+      const model = subject.make(1)
+      const x = subject.draw(new Rng(8), 1, 12)
+      const filler = subject.draw(new Rng(80), 1, 12)
+      const pass = (mask?: number[], resets?: number[]): Pass => ({
+        training: false,
+        ...(mask && { mask: tensor2d([mask]) as Tensor2D }),
+        ...(resets && { resets: tensor2d([resets]) as Tensor2D }),
+      })
+      if (!model.traits.padding) {
+        expect(() => model.forward(x, undefined, pass(Array(12).fill(1)))).toThrow(/expected no/)
+        expect(() => model.forward(x, undefined, pass(undefined, Array(12).fill(0)))).toThrow(/expected no/)
+        model.dispose()
+        return
+      }
+      const tokens = [span(x, 0, 5), span(x, 5, 4)] as const
+      const real = concat([...tokens], 1)
+      const warm = model.forward(subject.draw(new Rng(81), 1, 3)).state
+      const alone = model.forward(real, warm)
+      const next = subject.draw(new Rng(82), 1, 2)
+      const after = await read(model.forward(next, alone.state).y)
+      // padding to the left, in the middle and to the right
+      for (const [left, middle, right] of [
+        [3, 0, 0],
+        [0, 3, 0],
+        [0, 0, 3],
+        [1, 1, 1],
+      ] as const) {
+        const parts: Tensor[] = []
+        if (left > 0) parts.push(span(filler, 0, left))
+        parts.push(tokens[0])
+        if (middle > 0) parts.push(span(filler, 4, middle))
+        parts.push(tokens[1])
+        if (right > 0) parts.push(span(filler, 8, right))
+        const padded = concat(parts, 1)
+        const mask = [...fill(left, 0), ...fill(5, 1), ...fill(middle, 0), ...fill(4, 1), ...fill(right, 0)]
+        const mixed = model.forward(padded, warm, pass(mask))
+        const kept = concat([span(mixed.y, left, 5), span(mixed.y, left + 5 + middle, 4)], 1)
+        const label = `padding ${left}, ${middle}, ${right}`
+        expectClose(await read(kept), await read(alone.y), tolerances.forward(), label)
+        expectClose(
+          await read(model.forward(next, mixed.state).y),
+          after,
+          tolerances.forward(),
+          `${label}: what follows`,
+        )
+      }
+      const packed = model.forward(
+        x,
+        warm,
+        pass(
+          undefined,
+          Array.from({ length: 12 }, (_, t) => (t === 5 || t === 9 ? 1 : 0)),
+        ),
+      )
+      const documents = [
+        model.forward(span(x, 0, 5), warm),
+        model.forward(span(x, 5, 4)),
+        model.forward(span(x, 9, 3)),
+      ] as const
+      const apart = concat(
+        documents.map((d) => d.y),
+        1,
+      )
+      expectClose(await read(packed.y), await read(apart), tolerances.forward(), 'packed documents')
+      const continued = await read(model.forward(next, documents[2].state).y)
+      expectClose(
+        await read(model.forward(next, packed.state).y),
+        continued,
+        tolerances.forward(),
+        'after packed documents',
+      )
+      model.dispose()
+    })
+  })
+}
+
+const fill = (count: number, value: number): number[] => Array<number>(count).fill(value)
+
+async function expectSameState(actual: State, expected: State, label: string): Promise<void> {
+  const [a, b] = [await readState(actual), await readState(expected)]
+  expect(a.length, `${label}: number of state tensors`).toBe(b.length)
+  const shapes = (state: State): number[][] => stateTensors(state).map((t) => t.shape)
+  expect(shapes(actual), `${label}: shapes of the state`).toEqual(shapes(expected))
+  for (const [i, values] of a.entries())
+    expectClose(values, b[i] as Float32Array, tolerances.forward(), `${label}: state ${i}`)
+}

@@ -1,0 +1,188 @@
+import {
+  advance,
+  detach,
+  disposeState,
+  mapState,
+  Rng,
+  type State,
+  stateTensors,
+  valueAndGrads,
+} from '@mneme/core-tensor'
+import { add, getBackend, memory, mul, sum, type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core'
+import { expect, test } from 'vitest'
+import { onBackend, read, readState, type Sequence, type Subject, within } from './subject.js'
+import { expectClose, tolerances } from './tolerance.js'
+
+const LENGTH = 11
+
+interface Problem {
+  readonly model: Sequence
+  readonly x: Tensor
+  readonly cotangent: Tensor
+  readonly state: State
+  readonly parameters: readonly (readonly [path: string, variable: Variable])[]
+}
+
+/** A loss that every output counts in, from a state that is not the initial one. */
+function problem(subject: Subject): Problem {
+  const model = subject.make(1)
+  const state = detach(model.forward(subject.draw(new Rng(20), 2, 6)).state)
+  const x = subject.draw(new Rng(21), 2, LENGTH)
+  const { y } = model.forward(x, state)
+  const rng = new Rng(22)
+  const cotangent = tensor(
+    Float32Array.from({ length: y.size }, () => rng.normal()),
+    y.shape,
+  )
+  const seen = new Set<Variable>()
+  const parameters = [...model.namedParameters()].filter(([, v]) => v.trainable && !seen.has(v) && seen.add(v))
+  return { model, x, cotangent, state, parameters }
+}
+
+/** Both from the learned initial state and from a given one: either path may hold parameters of its own. */
+function loss({ model, x, cotangent }: Problem, state: State): Tensor {
+  return add(sum(mul(model.forward(x, state).y, cotangent)), sum(mul(model.forward(x).y, cotangent)))
+}
+
+interface Gradients {
+  readonly parameters: readonly (Float32Array | null)[]
+  readonly state: readonly (Float32Array | null)[]
+}
+
+async function gradients(p: Problem): Promise<Gradients> {
+  const leaves = stateTensors(p.state).filter((t) => t.dtype === 'float32')
+  const { grads } = valueAndGrads(() => loss(p, p.state), [...p.parameters.map(([, v]) => v), ...leaves])
+  const values = await Promise.all(grads.map((g) => (g === null ? null : read(g))))
+  return { parameters: values.slice(0, p.parameters.length), state: values.slice(p.parameters.length) }
+}
+
+export function describeGradients(subject: Subject): void {
+  test('gradients: every parameter and the state, finite and not zero; as on cpu', async () => {
+    await within(async () => {
+      const p = problem(subject)
+      const { parameters, state } = await gradients(p)
+      for (const [i, [path]] of p.parameters.entries()) expectLive(parameters[i], path)
+      expect(
+        state.some((g) => g !== null),
+        'some gradient reaches the state',
+      ).toBe(true)
+      for (const [i, g] of state.entries()) if (g !== null) expect(g.every(Number.isFinite), `state ${i}`).toBe(true)
+      const output = p.model.forward(p.x, p.state)
+      const here = { y: await read(output.y), state: await readState(output.state) }
+      p.model.dispose()
+      if (getBackend() === 'cpu') return
+      await onBackend('cpu', async () => {
+        const q = problem(subject)
+        const expected = q.model.forward(q.x, q.state)
+        expectClose(here.y, await read(expected.y), tolerances.forward(), 'outputs')
+        for (const [i, values] of (await readState(expected.state)).entries()) {
+          expectClose(here.state[i] as Float32Array, values, tolerances.forward(), `state ${i}`)
+        }
+        const there = await gradients(q)
+        for (const [i, [path]] of q.parameters.entries()) {
+          expectClose(
+            parameters[i] as Float32Array,
+            there.parameters[i] as Float32Array,
+            tolerances.gradient(),
+            `gradient of ${path}`,
+          )
+        }
+        q.model.dispose()
+      })
+    })
+  })
+
+  test.runIf(process.env.MNEME_BACKEND === 'cpu')('gradients: agree with finite differences', async () => {
+    await within(async () => {
+      const p = problem(subject)
+      const { parameters, state } = await gradients(p)
+      for (const [i, [path, v]] of p.parameters.entries()) {
+        await expectSlope(parameters[i] as Float32Array, v, path, (value) => {
+          v.assign(value)
+          return loss(p, p.state)
+        })
+      }
+      const leaves = stateTensors(p.state).filter((t) => t.dtype === 'float32')
+      for (const [i, leaf] of leaves.entries()) {
+        const g = state[i]
+        if (g === null || g === undefined) continue
+        await expectSlope(g, leaf, `state ${i}`, (value) =>
+          loss(
+            p,
+            mapState(p.state, (t) => (t === leaf ? value : t)),
+          ),
+        )
+      }
+      p.model.dispose()
+    })
+  })
+
+  test('memory: no tensor is left behind by a training step or a step of inference', async () => {
+    await within(async () => {
+      const p = problem(subject)
+      let state = p.model.initialState(2)
+      const counts: number[] = []
+      for (let i = 0; i < 20; i++) {
+        const { value, grads } = valueAndGrads(
+          () => loss(p, p.state),
+          p.parameters.map(([, v]) => v),
+        )
+        value.dispose()
+        for (const g of grads) g?.dispose()
+        const token = subject.draw(new Rng(i), 2, 1)
+        const next = advance(state, () => ({ state: p.model.forward(token, state).state }))
+        state = next.state
+        token.dispose()
+        counts.push(memory().numTensors - stateTensors(state).length)
+      }
+      disposeState(state)
+      expect(counts.at(-1), `tensors after each step: ${counts.join(', ')}`).toBe(counts[1])
+      p.model.dispose()
+    })
+  })
+}
+
+function expectLive(g: Float32Array | null | undefined, path: string): void {
+  expect(g, `${path} has a gradient`).not.toBeNull()
+  expect(g?.every(Number.isFinite), `${path}: gradient is finite`).toBe(true)
+  expect(
+    g?.some((value) => value !== 0),
+    `${path}: gradient is not zero`,
+  ).toBe(true)
+}
+
+/**
+ * Slope along one random direction, by a four-point difference, against the gradient's product with it. The step is
+ * made smaller until two- and four-point differences agree with each other: only then do they say anything.
+ */
+async function expectSlope(g: Float32Array, at: Tensor, label: string, f: (value: Tensor) => Tensor): Promise<void> {
+  const rng = new Rng(30)
+  const direction = Float32Array.from(g, () => rng.normal())
+  const base = await read(at)
+  const value = async (distance: number): Promise<number> => {
+    const moved = tensor(
+      Float32Array.from(base, (b, i) => b + distance * (direction[i] as number)),
+      at.shape,
+    )
+    return (await read(f(moved)))[0] as number
+  }
+  const expected = g.reduce((total, gi, i) => total + gi * (direction[i] as number), 0)
+  const size = Math.max(1, Math.abs(await value(0)))
+  const allowed = 1e-2 * norm(g)
+  for (let h = 0.01 * Math.max(rms(base), 0.1); ; h /= 4) {
+    const near = (await value(h)) - (await value(-h))
+    const far = (await value(2 * h)) - (await value(-2 * h))
+    const slope = (8 * near - far) / (12 * h)
+    const curvature = Math.abs(slope - near / (2 * h))
+    // float32 losses are off by about 1e-6 of their size, and the difference divides that by h
+    const noise = (4e-6 * size) / h
+    if (curvature > allowed && noise < allowed) continue
+    await value(0)
+    const gap = Math.abs(slope - expected)
+    expect(gap, `${label}: slope ${slope} at step ${h}, gradient says ${expected}`).toBeLessThan(allowed + noise)
+    return
+  }
+}
+
+const norm = (values: Float32Array): number => Math.sqrt(values.reduce((total, v) => total + v * v, 0))
+const rms = (values: Float32Array): number => norm(values) / Math.sqrt(values.length)

@@ -1,0 +1,2 @@
+export * from './describe-mixer.js'
+export * from './tolerance.js'
