@@ -346,17 +346,20 @@ export function registerGradients(): void {
   registerMultiOutput()
 }
 
+/** tfjs hands over a bare tensor where an op happened to have a single output. */
+const listOf = (dys: Tensor | Tensor[]): Tensor[] => (Array.isArray(dys) ? dys : [dys])
+
 function registerMultiOutput(): void {
   registerGradient({
     kernelName: 'SplitV',
     gradFunc: (dys, _saved, attrs) => ({
-      x: () => concat(dys as Tensor[], (attrs as unknown as { axis: number }).axis),
+      x: () => concat(listOf(dys), (attrs as unknown as { axis: number }).axis),
     }),
   })
   registerGradient({
     kernelName: 'Unpack',
     gradFunc: (dys, _saved, attrs) => ({
-      value: () => stack(dys as Tensor[], (attrs as unknown as { axis: number }).axis),
+      value: () => stack(listOf(dys), (attrs as unknown as { axis: number }).axis),
     }),
   })
 }

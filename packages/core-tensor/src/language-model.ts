@@ -1,4 +1,15 @@
-import { cast, div, matMul, maximum, mul, reshape, sum, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core'
+import {
+  cast,
+  div,
+  matMul,
+  maximum,
+  mul,
+  reshape,
+  scalar,
+  sum,
+  type Tensor,
+  type Tensor2D,
+} from '@tensorflow/tfjs-core'
 import type { Mixed, MixerTraits, Pass, SequenceMixer } from './mixer.js'
 import { Module } from './module.js'
 import type { Embedding } from './nn/embedding.js'
@@ -98,7 +109,7 @@ export function nextTokenLoss(scores: Tensor, targets: Tensor, mask?: Tensor): L
   dims('nextTokenLoss targets', targets, 'B T', { B, T })
   const ids = targets.dtype === 'int32' ? targets : cast(targets, 'int32')
   // an ignored target may be -100, which is no row of any table
-  const flat = reshape(maximum(ids, 0), [B * T])
+  const flat = reshape(maximum(ids, scalar(0, 'int32')), [B * T])
   const nll = reshape(crossEntropy({ logits: reshape(scores, [B * T, V]), targets: flat }).nll, [B, T])
   if (mask === undefined) return { loss: div(sum(nll), B * T), nll }
   return { loss: div(sum(mul(nll, mask)), maximum(sum(mask), 1)), nll }

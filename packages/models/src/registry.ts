@@ -1,11 +1,4 @@
-import {
-  type BaseConfig,
-  type LanguageModel,
-  type Paper,
-  type TokenModel,
-  unknownName,
-  withDefaults,
-} from '@mneme/core-tensor'
+import { type BaseConfig, type Paper, type TokenModel, unknownName, withDefaults } from '@mneme/core-tensor'
 
 /** Every paper, by key; a paper's code is loaded when it is asked for. */
 const papers = {
@@ -18,6 +11,14 @@ export type PaperKey = keyof typeof papers
 export type AnyPaper = Paper<BaseConfig, TokenModel>
 
 export const paperKeys = Object.keys(papers) as PaperKey[]
+
+/** Which paper reads a checkpoint, by `model_type` of its config.json, or by the class that wrote it. */
+export const publishedTypes = {
+  gated_deltanet: 'gated-deltanet',
+  llama: 'transformer',
+  minLM: 'min-rnn',
+  mistral: 'transformer',
+} satisfies Record<string, PaperKey>
 
 /**
  * A paper by its key: card, default and tiny configuration, builder.
@@ -38,5 +39,3 @@ export async function createModel(key: string, config: object = {}): Promise<Tok
   const paper = await loadPaper(key)
   return paper.build(withDefaults(`config of ${key}`, paper.config, config))
 }
-
-export type { LanguageModel }

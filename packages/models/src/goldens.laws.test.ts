@@ -1,0 +1,98 @@
+import { nextTokenLoss, storedNames, type TokenModel, valueAndGrads } from '@mneme/core-tensor'
+import { type Golden, type GoldenTensor, goldenDirectory, goldens, toTensor } from '@mneme/testing/goldens'
+import { inPieces, read, type Sequence, within } from '@mneme/testing/subject'
+import { expectClose, tolerances } from '@mneme/testing/tolerance'
+import { div, mul, slice, sum, type Tensor, zeros } from '@tensorflow/tfjs-core'
+import { describe, test } from 'vitest'
+import { fromPretrained, type Pretrained } from './pretrained.js'
+import { publishedTypes } from './registry.js'
+
+/** float32 against float32, both with their own order of summation. */
+const STEPS = 1e-4
+
+/** What the checkpoint says it is. A variant that others publish under the name of its ancestor is none of these. */
+function typeOf(golden: Golden): string | null {
+  if (!golden.files.includes('config.json') || !golden.files.includes('grads.safetensors')) return null
+  const config = golden.json('config')
+  const source = String(golden.json('meta').reference)
+  if (config.model_type !== undefined && !/^(huggingface\/transformers|fla-org)/.test(source)) return null
+  return String(
+    config.model_type ??
+      String(config.reference ?? '')
+        .split(',')
+        .at(-1)
+        ?.trim(),
+  )
+}
+
+for (const golden of goldens()) {
+  const type = typeOf(golden)
+  if (type !== null && Object.hasOwn(publishedTypes, type) && golden.files.includes('grads.safetensors'))
+    describeGolden(golden)
+}
+
+/** Published weights give the authors' scores, step by step too, and the authors' gradients. */
+function describeGolden(golden: Golden): void {
+  describe(`golden ${golden.name}`, () => {
+    const expected = golden.read('expected')
+    const ids = expected.get('input_ids') ?? expected.get('tokens')
+    const scores = expected.get('logits')
+
+    test.runIf(scores)('scores: whole, in pieces, token by token', async () => {
+      await within(async () => {
+        const { model } = await fromPretrained(goldenDirectory(golden))
+        const x = toTensor(ids as GoldenTensor)
+        const T = x.shape[1] as number
+        const limit = Math.max(tolerances.forward(), 2e-5)
+        expectClose(await read(model.forward(x).y), (scores as GoldenTensor).values, limit, 'scores')
+        const pieces = inPieces(model as unknown as Sequence, x, [7, 1, T - 8])
+        expectClose(await read(pieces.y), (scores as GoldenTensor).values, STEPS, 'scores in pieces')
+        const steps = inPieces(model as unknown as Sequence, x, Array<number>(T).fill(1))
+        expectClose(await read(steps.y), (scores as GoldenTensor).values, STEPS, 'scores token by token')
+        model.dispose()
+      })
+    })
+
+    test('gradients of every parameter', async () => {
+      await within(async () => {
+        const pretrained = await fromPretrained(goldenDirectory(golden))
+        const { model } = pretrained
+        const grads = golden.read('grads')
+        const parameters = [...model.namedParameters()]
+        const result = valueAndGrads(
+          () => goldenLoss(model, expected),
+          parameters.map(([, v]) => v),
+        )
+        expectClose(await read(result.value), (expected.get('loss') as GoldenTensor).values, 1e-4, 'loss')
+        const names = namesOf(
+          pretrained,
+          parameters.map(([path]) => path),
+        )
+        for (const [i, [path, v]] of parameters.entries()) {
+          const stored = grads.get(names.get(path)?.name ?? '')
+          if (stored === undefined) continue
+          const actual = result.grads[i] ?? zeros(v.shape)
+          expectClose(await read(actual), stored.values, tolerances.gradient(), `gradient of ${path}`)
+        }
+        model.dispose()
+      })
+    })
+  })
+}
+
+const namesOf = ({ paper, config }: Pretrained, paths: readonly string[]): ReturnType<typeof storedNames> =>
+  storedNames(paths, paper.checkpoint?.names(config) ?? [])
+
+/** Mean next-token cross entropy, or the weighted sum of what the golden calls its output. */
+function goldenLoss(model: TokenModel, expected: ReadonlyMap<string, GoldenTensor>): Tensor {
+  const weights = expected.get('g.nll')
+  const ids = toTensor((expected.get('input_ids') ?? expected.get('tokens')) as GoldenTensor)
+  const [B, T] = ids.shape as [number, number]
+  const targets = slice(ids, [0, 1], [B, T - 1])
+  if (weights) {
+    const { nll } = nextTokenLoss(model.forward(slice(ids, [0, 0], [B, T - 1])).y, targets)
+    return div(sum(mul(nll, toTensor(weights))), nll.size)
+  }
+  const { y } = model.forward(ids)
+  return nextTokenLoss(slice(y, [0, 0, 0], [B, T - 1, -1]), targets).loss
+}

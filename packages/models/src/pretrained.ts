@@ -1,0 +1,163 @@
+import {
+  type BaseConfig,
+  type CheckpointLayout,
+  type NamedTensor,
+  type TokenModel,
+  unknownName,
+} from '@mneme/core-tensor'
+import { formatConfigJson, parseConfigJson } from '@mneme/core-tensor/io/json'
+import { fromStored, storedNames, toStored } from '@mneme/core-tensor/io/name-map'
+import { type Checkpoint, openCheckpoint, writeCheckpoint } from '@mneme/core-tensor/io/sharded'
+import type { CheckpointDirectory, CheckpointStore } from '@mneme/core-tensor/io/store'
+import { type AnyPaper, loadPaper, publishedTypes } from './registry.js'
+
+export interface LoadOptions {
+  readonly signal?: AbortSignal
+  /** Called as tensors arrive. */
+  readonly progressCallback?: (event: LoadProgress) => void
+}
+
+export interface LoadProgress {
+  readonly status: 'initiate' | 'progress' | 'done'
+  readonly loaded: number
+  readonly total: number
+}
+
+export interface Pretrained {
+  readonly model: TokenModel
+  readonly paper: AnyPaper
+  readonly config: BaseConfig
+  /** config.json as it was, unknown keys included, for saving it back. */
+  readonly published: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Loads a model from a published checkpoint: `config.json` and `model.safetensors`, or shards with their index. F16 and
+ * BF16 are widened to float32. Nothing is left half-loaded: every tensor is checked by name and shape before the first
+ * is read.
+ *
+ * @throws RangeError listing all missing, unexpected and misshapen tensors; SafetensorsError for a broken file
+ */
+export async function fromPretrained(directory: CheckpointDirectory, options: LoadOptions = {}): Promise<Pretrained> {
+  const where = directory.name ?? 'checkpoint'
+  const source = await directory.open('config.json')
+  if (source === null) throw new Error(`${where}: expected config.json, got no such file. Is this a model's folder?`)
+  const published = parseConfigJson(new TextDecoder().decode(await source.read(0, source.size)), `${where}/config.json`)
+  const { paper, layout } = await paperOf(published, `${where}/config.json`)
+  const config = layout.config(published)
+  const checkpoint = await openCheckpoint(directory)
+  const model = paper.build(config)
+  try {
+    await loadInto(model, layout, config, checkpoint, where, options)
+  } catch (error) {
+    model.dispose()
+    throw error
+  }
+  return { model, paper, config, published }
+}
+
+async function paperOf(
+  published: Readonly<Record<string, unknown>>,
+  where: string,
+): Promise<{ paper: AnyPaper; layout: CheckpointLayout<BaseConfig> }> {
+  const type =
+    published.model_type ??
+    String(published.reference ?? '')
+      .split(',')
+      .at(-1)
+      ?.trim()
+  const known = publishedTypes as Readonly<Record<string, string>>
+  if (typeof type !== 'string' || !Object.hasOwn(known, type)) {
+    throw new RangeError(unknownName(where, 'model_type', String(type), Object.keys(known)))
+  }
+  const paper = await loadPaper(known[type] as string)
+  if (paper.checkpoint === undefined) throw new Error(`${where}: '${paper.card.key}' has no published layout.`)
+  return { paper, layout: paper.checkpoint }
+}
+
+async function loadInto(
+  model: TokenModel,
+  layout: CheckpointLayout<BaseConfig>,
+  config: BaseConfig,
+  checkpoint: Checkpoint,
+  where: string,
+  { signal, progressCallback }: LoadOptions,
+): Promise<void> {
+  const parameters = new Map(model.namedParameters())
+  const names = storedNames(parameters.keys(), layout.names(config))
+  checkNames(model, layout, names, checkpoint, where)
+  const tensors: Record<string, NamedTensor> = {}
+  let loaded = 0
+  progressCallback?.({ status: 'initiate', loaded, total: names.size })
+  for (const [path, { name, rule }] of names) {
+    signal?.throwIfAborted()
+    const stored = await checkpoint.read(name)
+    tensors[path] = fromStored({ shape: stored.shape, values: toFloat(stored.values, name, where) }, rule)
+    loaded++
+    progressCallback?.({ status: 'progress', loaded, total: names.size })
+  }
+  model.loadStateDict(tensors)
+  progressCallback?.({ status: 'done', loaded, total: names.size })
+}
+
+function checkNames(
+  model: TokenModel,
+  layout: CheckpointLayout<BaseConfig>,
+  names: ReturnType<typeof storedNames>,
+  checkpoint: Checkpoint,
+  where: string,
+): void {
+  const problems: string[] = []
+  const expected = new Set<string>()
+  const shapes = new Map(Array.from(model.namedParameters(), ([path, v]) => [path, v.shape]))
+  for (const [path, { name, rule }] of names) {
+    expected.add(name)
+    const entry = checkpoint.entries.get(name)
+    const shape = toStored(
+      { shape: shapes.get(path) ?? [], values: new Float32Array(0) },
+      { ...rule, transpose: false },
+    ).shape
+    const wanted = rule.transpose ? [...shape].reverse() : shape
+    if (entry === undefined) problems.push(`  missing '${name}' [${wanted.join(', ')}]`)
+    else if (entry.shape.join() !== wanted.join()) {
+      problems.push(`  '${name}': expected [${wanted.join(', ')}], got [${entry.shape.join(', ')}]`)
+    }
+  }
+  for (const name of checkpoint.entries.keys()) {
+    if (expected.has(name) || layout.ignore?.some((pattern) => pattern.test(name))) continue
+    problems.push(`  unexpected '${name}'`)
+  }
+  if (problems.length > 0) {
+    throw new RangeError(`${where}: the tensors do not fit what config.json describes.\n${problems.join('\n')}`)
+  }
+}
+
+function toFloat(values: ArrayLike<number> | BigInt64Array, name: string, where: string): Float32Array {
+  if (values instanceof Float32Array) return values
+  if (values instanceof BigInt64Array) throw new TypeError(`${where}: '${name}': expected floating values, got I64.`)
+  return Float32Array.from(values as ArrayLike<number>)
+}
+
+/**
+ * Writes a model as a published checkpoint: `config.json`, then `model.safetensors` under the published names, which
+ * PyTorch's libraries read. Keys of `original` that this project does not know are kept.
+ *
+ * @throws Error if the paper has no published layout
+ */
+export async function savePretrained(
+  store: CheckpointStore,
+  { model, paper, config, published = {} }: Omit<Pretrained, 'published'> & Partial<Pick<Pretrained, 'published'>>,
+): Promise<void> {
+  const layout = paper.checkpoint
+  if (layout === undefined) throw new Error(`savePretrained: '${paper.card.key}' has no published layout.`)
+  const dict = await model.stateDict()
+  const tensors = new Map(
+    [...storedNames(Object.keys(dict), layout.names(config))].map(([path, { name, rule }]) => {
+      const { shape, values } = toStored(dict[path] as NamedTensor, rule)
+      return [name, { dtype: 'F32' as const, shape, values }]
+    }),
+  )
+  await writeCheckpoint(store, tensors, { metadata: { format: 'pt' } })
+  const text = formatConfigJson({ ...published, ...layout.publish(config) })
+  await store.write('config.json', new TextEncoder().encode(`${text}\n`))
+}
