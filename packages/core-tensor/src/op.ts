@@ -42,7 +42,10 @@ export interface OpSpec<I extends object, A extends object, O extends object> {
   readonly name: string
   /** KaTeX; shown in the docs and in the playground. */
   readonly equation: string
-  /** Axes of each input, `'B T D'`; a leading `?` marks an optional one. Letters are shared between inputs. */
+  /**
+   * Axes of each input, `'B T D'`; a leading `?` marks an optional one, and `'*N'` is any shape of N values. Letters are
+   * shared between inputs.
+   */
   readonly inputs: { readonly [K in keyof I]-?: string }
   readonly outputs: { readonly [K in keyof O]-?: string }
   readonly draw?: { readonly [K in keyof I]?: Draw }
@@ -147,7 +150,9 @@ function checkInputs<I extends object>(spec: { name: string; inputs: object }, i
       if (optional) continue
       throw new TypeError(`${spec.name}: input '${name}' is missing.`)
     }
-    Object.assign(sizes, dims(`${spec.name} ${name}`, tensor, optional ? axes.slice(1) : axes, sizes))
+    const plain = optional ? axes.slice(1) : axes
+    const seen = plain.startsWith('*') ? { shape: [tensor.size] } : tensor
+    Object.assign(sizes, dims(`${spec.name} ${name}`, seen, plain.replace('*', ''), sizes))
     present[name] = tensor
   }
   return present

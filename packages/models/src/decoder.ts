@@ -25,8 +25,10 @@ export interface DecoderParts {
   readonly layer: (index: number, rng: Rng) => LayerParts
   readonly norm: TokenMap | null
   readonly stack?: StackOptions
-  /** Deviation of the initial embedding and output weights. */
-  readonly std: number
+  /** Deviation of the initial embedding. */
+  readonly embeddingStd: number
+  /** Deviation of the initial output weights; PyTorch's uniform where it is not given. */
+  readonly headStd?: number
   readonly embeddingScale?: number
 }
 
@@ -34,13 +36,16 @@ export interface DecoderParts {
 export function decoder(config: DecoderConfig, parts: DecoderParts): LanguageModel {
   const rng = new Rng(config.seed)
   const { vocabulary, dModel } = config
-  const embedding = new Embedding(vocabulary, dModel, rng.fork('embedding'), parts.std)
+  const embedding = new Embedding(vocabulary, dModel, rng.fork('embedding'), parts.embeddingStd)
   const body: ResidualStack = residualStack(
     Array.from({ length: config.nLayers }, (_, i) => parts.layer(i, rng.fork(`layer ${i}`))),
     parts.stack,
   )
   const head = config.tieEmbeddings
     ? null
-    : new Linear(dModel, vocabulary, rng.fork('head'), { bias: false, init: normalInit(parts.std) })
+    : new Linear(dModel, vocabulary, rng.fork('head'), {
+        bias: false,
+        ...(parts.headStd !== undefined && { init: normalInit(parts.headStd) }),
+      })
   return new LanguageModel({ embedding, body, norm: parts.norm, head, embeddingScale: parts.embeddingScale ?? 1 })
 }

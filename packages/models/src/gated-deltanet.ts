@@ -31,7 +31,8 @@ function build(config: GatedDeltaNetConfig): LanguageModel {
   const { dModel, dInner, normEps, initStd } = config
   const projection = { bias: false, init: normalInit(initStd) }
   return decoder(config, {
-    std: initStd,
+    embeddingStd: initStd,
+    headStd: initStd,
     norm: new RMSNorm(dModel, normEps),
     layer: (_, rng) => ({
       mixerNorm: new RMSNorm(dModel, normEps),

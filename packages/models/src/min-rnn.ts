@@ -28,7 +28,7 @@ function build(config: MinRnnConfig): LanguageModel {
   const { dModel, convWidth, normEps } = config
   const Cell = config.cell === 'minLSTM' ? MinLSTM : MinGRU
   return decoder(config, {
-    std: 1,
+    embeddingStd: 1,
     norm: new RMSNorm(dModel, normEps),
     layer: (_, rng) => ({
       front: convWidth > 0 ? new ConvMixer(dModel, convWidth, rng) : null,

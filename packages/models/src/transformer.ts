@@ -34,7 +34,8 @@ function build(config: TransformerConfig): LanguageModel {
   const init = normalInit(config.initStd)
   const rotary = { dims: dHead, base: ropeBase, layout: 'half', scaling: ropeScaling } as const
   return decoder(config, {
-    std: config.initStd,
+    embeddingStd: config.initStd,
+    headStd: config.initStd,
     norm: new RMSNorm(dModel, normEps),
     layer: (_, rng) => ({
       mixerNorm: new RMSNorm(dModel, normEps),

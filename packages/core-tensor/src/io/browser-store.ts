@@ -28,7 +28,10 @@ export async function browserStore(folder = 'mneme', given?: BrowserStorage): Pr
     indexedDB: globalThis.indexedDB,
   }
   const files = await privateFolder(folder, storage)
-  if (files !== null) return fileStore(files)
+  if (files !== null) {
+    await removeStale(files).catch(() => undefined)
+    return fileStore(files)
+  }
   if (indexedDB !== undefined) return databaseStore(folder, indexedDB)
   throw new Error(
     'browserStore: expected a private file system or IndexedDB, got neither. Use memoryStore() and download.',
@@ -55,6 +58,17 @@ async function privateFolder(
   }
 }
 
+/** Temporary files of an earlier visit that ended in the midst of a write; a young one may be another tab's. */
+async function removeStale(files: FileSystemDirectoryHandle): Promise<void> {
+  const dayAgo = Date.now() - 24 * 60 * 60 * 1000
+  const stale: string[] = []
+  for await (const [name, handle] of files.entries()) {
+    if (!name.startsWith('.') || !(handle instanceof FileSystemFileHandle)) continue
+    if ((await handle.getFile()).lastModified < dayAgo) stale.push(name)
+  }
+  for (const name of stale) await files.removeEntry(name)
+}
+
 function fileStore(files: FileSystemDirectoryHandle): CheckpointStore {
   return {
     read: async (name) => {
@@ -67,22 +81,15 @@ function fileStore(files: FileSystemDirectoryHandle): CheckpointStore {
       }
     },
     write: async (name, bytes) => {
-      const temporary = `.${checkFileName('browserStore.write', name)}.${crypto.randomUUID()}.tmp`
-      try {
-        const handle: MovableFile = await files.getFileHandle(temporary, { create: true })
-        const stream = await handle.createWritable()
-        await stream.write(bytes as Uint8Array<ArrayBuffer>)
-        await stream.close()
-        await handle.move?.(name)
-      } catch (error) {
-        await files.removeEntry(temporary).catch(() => undefined)
-        throw failed(name, error)
-      }
+      checkFileName('browserStore.write', name)
+      // two moves to one name at the same time fail, from two tabs as well
+      await navigator.locks.request(`mneme ${files.name}/${name}`, () => replace(files, name, bytes))
     },
     list: async () => {
       const names: string[] = []
-      for await (const [name, handle] of files.entries())
-        if (handle.kind === 'file' && !name.startsWith('.')) names.push(name)
+      for await (const [name, { kind }] of files.entries()) {
+        if (kind === 'file' && !name.startsWith('.')) names.push(name)
+      }
       return names.sort()
     },
     remove: async (name) => {
@@ -92,6 +99,39 @@ function fileStore(files: FileSystemDirectoryHandle): CheckpointStore {
         if (!isAbsent(error)) throw error
       }
     },
+  }
+}
+
+async function replace(files: FileSystemDirectoryHandle, name: string, bytes: Uint8Array): Promise<void> {
+  const temporary = `.${name}.${crypto.randomUUID()}.tmp`
+  try {
+    const handle: MovableFile = await files.getFileHandle(temporary, { create: true })
+    await fill(handle, bytes)
+    await handle.move?.(name)
+  } catch (error) {
+    await discard(files, temporary)
+    throw failed(name, error)
+  }
+}
+
+async function fill(handle: FileSystemFileHandle, bytes: Uint8Array): Promise<void> {
+  const stream = await handle.createWritable()
+  try {
+    await stream.write(bytes as Uint8Array<ArrayBuffer>)
+    await stream.close()
+  } catch (error) {
+    // an open stream locks the file, which then could not be removed
+    await stream.abort().catch(() => undefined)
+    throw error
+  }
+}
+
+/** A lock may outlast its stream by some milliseconds. What still cannot be removed, a later visit removes. */
+async function discard(files: FileSystemDirectoryHandle, temporary: string): Promise<void> {
+  for (let waitMs = 5; waitMs < 500; waitMs *= 3) {
+    const removed = await files.removeEntry(temporary).then(() => true, isAbsent)
+    if (removed) return
+    await new Promise((resolve) => setTimeout(resolve, waitMs))
   }
 }
 

@@ -29,14 +29,14 @@ interface Outputs {
 }
 
 /**
- * One AdamW update, all as flat vectors `[N]`; decoupled decay, biases of both moments corrected.
+ * One AdamW update, all of one shape; decoupled decay, biases of both moments corrected.
  * Has no gradient. Source: Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2.
  */
 export const adamW = defineOp<Inputs, Attrs, Outputs>({
   name: 'adamW',
   equation: 'p \\leftarrow p - \\eta \\left( \\frac{\\hat m}{\\sqrt{\\hat v} + \\epsilon} + \\lambda p \\right)',
-  inputs: { parameter: 'N', grad: 'N', m: 'N', v: 'N' },
-  outputs: { parameter: 'N', m: 'N', v: 'N' },
+  inputs: { parameter: '*N', grad: '*N', m: '*N', v: '*N' },
+  outputs: { parameter: '*N', m: '*N', v: '*N' },
   draw: { v: 'positive' },
   attrs: { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, step: 1, gradScale: 1 },
   reference({ parameter, grad, m, v }, { lr, beta1, beta2, eps, weightDecay, step, gradScale }) {

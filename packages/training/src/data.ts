@@ -1,0 +1,36 @@
+/** One batch as plain arrays, row major: `[B, T]` ids, aligned targets, and a mask of what counts. */
+export interface Batch {
+  readonly inputs: Int32Array | Float32Array
+  readonly targets: Int32Array
+  readonly mask: Float32Array
+  readonly batch: number
+  readonly length: number
+  /** Rows go on where those of the last batch ended, so that the carried state stays valid. */
+  readonly continues?: boolean
+}
+
+/** A source of batches whose place can be saved as plain JSON and restored bit for bit. */
+export interface Stream<Cursor = unknown> {
+  /** Batches in one pass over the data; absent where samples are drawn for ever. */
+  readonly passBatches?: number
+  next(): Batch
+  save(): Cursor
+  restore(cursor: Cursor): void
+}
+
+/** What training needs of a task. */
+export interface TaskSource {
+  readonly key: string
+  readonly defaults: object
+  readonly metric: 'tokenAcc' | 'seqAcc' | 'lossNats'
+  open(
+    config: object,
+    split: 'train' | 'validation' | 'test',
+    seed: number,
+    batch: number,
+    length?: number,
+  ): Promise<Stream>
+  vocabulary(
+    config: object,
+  ): Promise<{ readonly size: number; decode?(ids: ArrayLike<number>): string; encode?(text: string): Int32Array }>
+}

@@ -1,0 +1,7 @@
+export * from './checkpoint.js'
+export * from './data.js'
+export * from './experiment.js'
+export * from './optimizer.js'
+export * from './run.js'
+export * from './schedule.js'
+export * from './train.js'

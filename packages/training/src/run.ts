@@ -1,0 +1,293 @@
+import {
+  detach,
+  disposeState,
+  loadState,
+  nextTokenLoss,
+  type SavedState,
+  type State,
+  saveState,
+  stateTensors,
+  type TokenModel,
+  valueAndGrads,
+} from '@mneme/core-tensor'
+import {
+  argMax,
+  keep,
+  memory,
+  reshape,
+  stack,
+  type Tensor,
+  type Tensor2D,
+  tensor,
+  tensor2d,
+  tidy,
+} from '@tensorflow/tfjs-core'
+import type { Batch, Stream } from './data.js'
+import type { ResolvedExperiment } from './experiment.js'
+import { AdamW, accumulated, squaredNorm } from './optimizer.js'
+import { learningRate } from './schedule.js'
+
+/** What one training step did. */
+export interface StepReport {
+  /** Counted from 1. */
+  readonly step: number
+  /** Mean over the positions that count, in nats, before the update. */
+  readonly loss: number
+  readonly lr: number
+  /** Global norm before clipping. */
+  readonly gradNorm: number
+  readonly tokensPerSecond: number
+  /** Live tensors and their bytes after the step. */
+  readonly tensors: number
+  readonly bytes: number
+}
+
+export interface Evaluation {
+  readonly step: number
+  /** Mean over all scored positions, in nats. */
+  readonly lossNats: number
+  /** Share of scored positions predicted right. */
+  readonly tokenAcc: number
+  /** Share of rows with every scored position right. */
+  readonly seqAcc: number
+}
+
+/** A loss or gradient that is no number. Parameters are as they were before the step. */
+export class NonFiniteError extends Error {
+  override readonly name = 'NonFiniteError'
+  constructor(
+    readonly step: number,
+    readonly where: string,
+  ) {
+    super(
+      `training step ${step}: expected finite numbers, got NaN or infinity in ${where}. Lower the learning rate, or resume from the last checkpoint.`,
+    )
+  }
+}
+
+/** Everything that a run is, as plain data: restoring it continues bit for bit. */
+export interface RunSnapshot {
+  readonly experiment: object
+  readonly step: number
+  readonly tokens: number
+  readonly cursor: unknown
+  readonly state: SavedState
+  /** Parameters by path, and both moments with `m.` and `v.` in front. */
+  readonly tensors: Readonly<Record<string, { readonly shape: readonly number[]; readonly values: Float32Array }>>
+}
+
+/** A training run: model, optimizer, data and carried state. The same in a worker and in Node. */
+export class Run {
+  private state: State = null
+  private taken = 0
+  private tokens = 0
+
+  private constructor(
+    readonly setup: ResolvedExperiment,
+    readonly model: TokenModel,
+    readonly optimizer: AdamW,
+    private readonly data: Stream,
+  ) {}
+
+  static async create(setup: ResolvedExperiment): Promise<Run> {
+    const { task, taskConfig, experiment, train, paper } = setup
+    const data = await task.open(taskConfig, 'train', experiment.seed, train.batch, train.length || undefined)
+    const model = paper.build(setup.config)
+    const optimizer = new AdamW(model, train, paper.recipe?.groups)
+    return new Run(setup, model, optimizer, data)
+  }
+
+  /** Steps taken so far. */
+  get step(): number {
+    return this.taken
+  }
+
+  get finished(): boolean {
+    return this.taken >= this.setup.train.steps
+  }
+
+  /** Tokens trained on so far. */
+  get tokensSeen(): number {
+    return this.tokens
+  }
+
+  /** Takes one optimizer step. @throws NonFiniteError, and then nothing has changed but the data's place */
+  async advance(): Promise<StepReport> {
+    const started = performance.now()
+    const { train } = this.setup
+    let grads: (Tensor | null)[] = []
+    const losses: Tensor[] = []
+    let tokens = 0
+    for (let i = 0; i < train.accumulate; i++) {
+      const batch = this.data.next()
+      const result = this.backward(batch)
+      losses.push(result.value)
+      grads = i === 0 ? [...result.grads] : accumulated(grads, result.grads)
+      tokens += batch.batch * batch.length
+    }
+    try {
+      const { loss, gradNorm } = await this.measure(losses, grads)
+      const lr = learningRate(this.taken, train)
+      const clip = train.clip > 0 && gradNorm > train.clip ? train.clip / gradNorm : 1
+      this.optimizer.step(grads, lr, clip / train.accumulate)
+      this.taken++
+      this.tokens += tokens
+      const { numTensors, numBytes } = memory()
+      const seconds = (performance.now() - started) / 1000
+      const tensors = numTensors - grads.filter((g) => g !== null).length - losses.length
+      return { step: this.taken, loss, lr, gradNorm, tokensPerSecond: tokens / seconds, tensors, bytes: numBytes }
+    } finally {
+      for (const g of grads) g?.dispose()
+      for (const loss of losses) loss.dispose()
+    }
+  }
+
+  private backward(batch: Batch): { value: Tensor; grads: readonly (Tensor | null)[] } {
+    const { batch: B, length: T } = batch
+    const carried = batch.continues === true && this.setup.train.carryState ? this.state : null
+    let after: State = null
+    const result = tidy(() => {
+      const ids = tensor2d(batch.inputs as Int32Array, [B, T], 'int32')
+      const targets = tensor2d(batch.targets, [B, T], 'int32')
+      const mask = batch.mask.every((m) => m === 1) ? undefined : tensor2d(batch.mask, [B, T])
+      const { value, grads } = valueAndGrads(() => {
+        const { y, state } = this.model.forward(ids, carried ?? this.model.initialState(B), { training: true })
+        after = detach(state)
+        for (const t of stateTensors(after)) keep(t)
+        return nextTokenLoss(y, targets, mask).loss
+      }, this.optimizer.parameters)
+      return { value, grads: grads as (Tensor | null)[] } as never
+    }) as unknown as { value: Tensor; grads: (Tensor | null)[] }
+    this.replaceState(after)
+    return result
+  }
+
+  private replaceState(next: State): void {
+    const held = new Set(stateTensors(next))
+    for (const t of stateTensors(this.state)) if (!held.has(t)) t.dispose()
+    this.state = next
+  }
+
+  /** Loss and gradient norm in one read-back. */
+  private async measure(
+    losses: readonly Tensor[],
+    grads: readonly (Tensor | null)[],
+  ): Promise<{ loss: number; gradNorm: number }> {
+    const both = tidy(() => stack([...losses.map((l) => reshape(l, [])), squaredNorm(grads)]))
+    const values = (await both.data()) as Float32Array
+    both.dispose()
+    const { accumulate } = this.setup.train
+    const loss = values.slice(0, -1).reduce((total, l) => total + l, 0) / accumulate
+    const gradNorm = Math.sqrt(values[values.length - 1] as number) / accumulate
+    if (Number.isFinite(loss) && Number.isFinite(gradNorm)) return { loss, gradNorm }
+    throw new NonFiniteError(this.taken + 1, await this.culprit(loss, grads))
+  }
+
+  private async culprit(loss: number, grads: readonly (Tensor | null)[]): Promise<string> {
+    for (const [i, path] of this.optimizer.paths.entries()) {
+      const values = (await this.optimizer.parameters[i]?.data()) as Float32Array
+      if (!values.every(Number.isFinite)) return `parameter '${path}'`
+    }
+    if (!Number.isFinite(loss)) return 'the loss'
+    for (const [i, path] of this.optimizer.paths.entries()) {
+      const values = (await grads[i]?.data()) as Float32Array | undefined
+      if (values && !values.every(Number.isFinite)) return `the gradient of '${path}'`
+    }
+    return 'the norm of the gradients'
+  }
+
+  /** Loss and accuracy over the first batches of the validation or test split, always the same ones. */
+  async evaluate(
+    options: { readonly split?: 'validation' | 'test'; readonly batches?: number; readonly length?: number } = {},
+  ): Promise<Evaluation> {
+    const { task, taskConfig, experiment, train } = this.setup
+    const { split = 'validation', batches = train.evalBatches, length = train.length } = options
+    const data = await task.open(taskConfig, split, experiment.seed, train.batch, length || undefined)
+    return { step: this.taken, ...(await score(this.model, data, Math.min(batches, data.passBatches ?? batches))) }
+  }
+
+  /** The whole run as plain data. */
+  async snapshot(): Promise<RunSnapshot> {
+    const tensors: Record<string, { shape: readonly number[]; values: Float32Array }> = {}
+    for (const [name, value] of Object.entries(await this.model.stateDict()))
+      tensors[`model.${name}`] = { shape: value.shape, values: value.values as Float32Array }
+    for (const [name, value] of this.optimizer.moments())
+      tensors[name] = { shape: value.shape, values: (await value.data()).slice() as Float32Array }
+    return {
+      experiment: this.setup.experiment,
+      step: this.taken,
+      tokens: this.tokens,
+      cursor: this.data.save(),
+      state: await saveState(this.state),
+      tensors,
+    }
+  }
+
+  /** Puts a run back where a snapshot was taken. @throws RangeError if it belongs to another model */
+  restore(snapshot: RunSnapshot): void {
+    const model = Object.fromEntries(
+      Object.entries(snapshot.tensors).flatMap(([name, value]) =>
+        name.startsWith('model.') ? [[name.slice(6), value]] : [],
+      ),
+    )
+    this.model.loadStateDict(model)
+    this.optimizer.restore((name) => {
+      const moment = snapshot.tensors[name]
+      return moment && tensor(moment.values, [...moment.shape])
+    }, snapshot.step)
+    this.data.restore(snapshot.cursor)
+    this.replaceState(loadState(snapshot.state))
+    this.taken = snapshot.step
+    this.tokens = snapshot.tokens
+  }
+
+  dispose(): void {
+    disposeState(this.state)
+    this.state = null
+    this.optimizer.dispose()
+    this.model.dispose()
+  }
+}
+
+/** Loss and accuracy of a model on so many batches of a stream; carried state where rows go on. */
+export async function score(model: TokenModel, data: Stream, batches: number): Promise<Omit<Evaluation, 'step'>> {
+  let state: State = null
+  const total = { nats: 0, positions: 0, right: 0, rows: 0, rightRows: 0 }
+  for (let i = 0; i < batches; i++) {
+    const batch = data.next()
+    const { batch: B, length: T } = batch
+    const carried: State = batch.continues === true ? state : null
+    const next = tidy(() => {
+      const ids = tensor2d(batch.inputs as Int32Array, [B, T], 'int32')
+      const { y, state: after } = model.forward(ids, carried ?? model.initialState(B))
+      const { nll } = nextTokenLoss(y, tensor2d(batch.targets, [B, T], 'int32'))
+      return { nll, predicted: argMax(y, -1) as Tensor2D, after: after as never }
+    })
+    const held = new Set(stateTensors(next.after))
+    for (const t of stateTensors(state)) if (!held.has(t)) t.dispose()
+    state = next.after
+    const [nll, predicted] = [await next.nll.data(), await next.predicted.data()]
+    next.nll.dispose()
+    next.predicted.dispose()
+    for (let b = 0; b < B; b++) {
+      let [asked, right] = [0, 0]
+      for (let at = b * T; at < (b + 1) * T; at++) {
+        if (!batch.mask[at]) continue
+        asked++
+        total.nats += nll[at] as number
+        if (predicted[at] === batch.targets[at]) right++
+      }
+      if (asked === 0) continue
+      total.positions += asked
+      total.right += right
+      total.rows++
+      if (right === asked) total.rightRows++
+    }
+  }
+  disposeState(state)
+  return {
+    lossNats: total.nats / total.positions,
+    tokenAcc: total.right / total.positions,
+    seqAcc: total.rightRows / total.rows,
+  }
+}
