@@ -1,2 +1,3 @@
 export * from './gated-delta-net.js'
+export * from './relative-attention.js'
 export * from './softmax-attention.js'

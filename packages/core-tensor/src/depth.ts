@@ -81,10 +81,12 @@ export class ResidualStack extends Module implements SequenceMixer<readonly Stat
     const all = this.layers.flatMap(({ mixer, front }) =>
       front === null ? [mixer.traits] : [mixer.traits, front.traits],
     )
+    const cuts = all.flatMap((t) => t.backprop ?? [])
     return {
       causal: all.every((t) => t.causal),
       padding: all.every((t) => t.padding),
       constantState: all.every((t) => t.constantState),
+      ...(cuts.length > 0 && { backprop: Math.min(...cuts) }),
     }
   }
 

@@ -1,20 +1,9 @@
-import {
-  cast,
-  div,
-  matMul,
-  maximum,
-  mul,
-  reshape,
-  scalar,
-  sum,
-  type Tensor,
-  type Tensor2D,
-} from '@tensorflow/tfjs-core'
+import { cast, div, maximum, mul, reshape, scalar, sum, type Tensor, type Variable } from '@tensorflow/tfjs-core'
 import type { Mixed, MixerTraits, Pass, SequenceMixer } from './mixer.js'
 import { Module } from './module.js'
 import type { Embedding } from './nn/embedding.js'
 import type { TokenMap } from './nn/feed-forward.js'
-import type { Linear } from './nn/linear.js'
+import { affine, type Linear } from './nn/linear.js'
 import { crossEntropy } from './ops/cross-entropy.js'
 import { dims } from './shape.js'
 import type { State } from './state.js'
@@ -26,6 +15,8 @@ export interface LanguageParts {
   readonly norm?: TokenMap | null
   /** Null ties the output to the embedding. */
   readonly head: Linear | null
+  /** Added to the scores, `[V]`, where the output matrix is tied and still has a bias. */
+  readonly headBias?: Variable | null
   /** Multiplies the embedded tokens. */
   readonly embeddingScale?: number
 }
@@ -50,14 +41,16 @@ export class LanguageModel extends Module implements TokenModel {
   readonly body: SequenceMixer
   readonly norm: TokenMap | null
   readonly head: Linear | null
+  readonly headBias: Variable | null
   private readonly embeddingScale: number
 
-  constructor({ embedding, body, norm = null, head, embeddingScale = 1 }: LanguageParts) {
+  constructor({ embedding, body, norm = null, head, headBias = null, embeddingScale = 1 }: LanguageParts) {
     super()
     this.embedding = embedding
     this.body = body
     this.norm = norm
     this.head = head
+    this.headBias = headBias
     this.embeddingScale = embeddingScale
   }
 
@@ -75,17 +68,12 @@ export class LanguageModel extends Module implements TokenModel {
 
   /** int32 `[B, T]` to scores `[B, T, V]`, before the softmax. */
   forward(ids: Tensor, state?: State, pass?: Pass): Mixed<State> {
-    const { B, T } = dims('LanguageModel.forward ids', ids, 'B T')
+    const { B } = dims('LanguageModel.forward ids', ids, 'B T')
     const embedded = this.embedding.forward(ids)
     const x = this.embeddingScale === 1 ? embedded : mul(embedded, this.embeddingScale)
     const mixed = this.body.forward(x, state ?? this.initialState(B), pass)
     const h = this.norm ? this.norm.forward(mixed.y) : mixed.y
-    return { y: this.head ? this.head.forward(h) : this.tied(h, B, T), state: mixed.state }
-  }
-
-  private tied(h: Tensor, B: number, T: number): Tensor {
-    const rows = reshape(h, [B * T, -1])
-    return reshape(matMul(rows as Tensor2D, this.embedding.weight as unknown as Tensor2D, false, true), [B, T, -1])
+    return { y: this.head ? this.head.forward(h) : affine(h, this.embedding.weight, this.headBias), state: mixed.state }
   }
 
   stateBytes(length: number): number {

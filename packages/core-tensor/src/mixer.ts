@@ -37,6 +37,8 @@ export interface MixerTraits {
   readonly padding: boolean
   /** The state does not grow with the length: it is bounded, and where segments are open, periodic. */
   readonly constantState: boolean
+  /** Gradients stop at every so many tokens, as the paper has it; absent where they flow back all the way. */
+  readonly backprop?: number
 }
 
 /**

@@ -56,7 +56,9 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
 
   /** The state inside a segment is bounded by its length, whatever the model inside. */
   get traits(): MixerTraits {
-    return { causal: true, padding: false, constantState: true }
+    const { length, backprop } = this.options
+    const cut = Number.isFinite(backprop) ? { backprop: length * backprop } : {}
+    return { causal: true, padding: false, constantState: true, ...cut }
   }
 
   initialState(batch: number): SegmentState<M> {

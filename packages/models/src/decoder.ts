@@ -1,10 +1,12 @@
 import {
   type BaseConfig,
+  constant,
   Embedding,
   LanguageModel,
   type LayerParts,
   Linear,
   normalInit,
+  parameter,
   type ResidualStack,
   Rng,
   residualStack,
@@ -30,6 +32,8 @@ export interface DecoderParts {
   /** Deviation of the initial output weights; PyTorch's uniform where it is not given. */
   readonly headStd?: number
   readonly embeddingScale?: number
+  /** A bias on the scores of a tied output. */
+  readonly headBias?: boolean
 }
 
 /** Embedding, residual stack, final norm, output matrix: a decoder is this with its own layers. */
@@ -47,5 +51,12 @@ export function decoder(config: DecoderConfig, parts: DecoderParts): LanguageMod
         bias: false,
         ...(parts.headStd !== undefined && { init: normalInit(parts.headStd) }),
       })
-  return new LanguageModel({ embedding, body, norm: parts.norm, head, embeddingScale: parts.embeddingScale ?? 1 })
+  return new LanguageModel({
+    embedding,
+    body,
+    norm: parts.norm,
+    head,
+    headBias: parts.headBias ? parameter(constant([vocabulary], 0)) : null,
+    embeddingScale: parts.embeddingScale ?? 1,
+  })
 }

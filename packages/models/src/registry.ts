@@ -5,6 +5,7 @@ const papers = {
   'gated-deltanet': () => import('./gated-deltanet.js'),
   'min-rnn': () => import('./min-rnn.js'),
   transformer: () => import('./transformer.js'),
+  'transformer-xl': () => import('./transformer-xl.js'),
 } satisfies Record<string, () => Promise<{ readonly default: unknown }>>
 
 export type PaperKey = keyof typeof papers
@@ -15,6 +16,7 @@ export const paperKeys = Object.keys(papers) as PaperKey[]
 /** Which paper reads a checkpoint, by `model_type` of its config.json, or by the class that wrote it. */
 export const publishedTypes = {
   gated_deltanet: 'gated-deltanet',
+  MemTransformerLM: 'transformer-xl',
   llama: 'transformer',
   minLM: 'min-rnn',
   mistral: 'transformer',

@@ -1,0 +1,185 @@
+import {
+  dims,
+  Linear,
+  type LinearOptions,
+  type Mixed,
+  type MixerTraits,
+  Module,
+  type Pass,
+  type Rng,
+  refusePadding,
+  type SequenceMixer,
+  type State,
+  softmaxAttention,
+  stopGradient,
+} from '@mneme/core-tensor'
+import {
+  add,
+  concat,
+  matMul,
+  mul,
+  pad,
+  reshape,
+  slice,
+  split,
+  type Tensor,
+  tensor2d,
+  transpose,
+  type Variable,
+} from '@tensorflow/tfjs-core'
+
+export interface RelativeAttentionOptions {
+  readonly dModel: number
+  readonly nHeads: number
+  readonly dHead: number
+  /** Tokens of a segment; at its end they become memory. */
+  readonly segment: number
+  /** Tokens remembered from earlier segments. */
+  readonly memory: number
+  /** Every query sees just `memory` keys, its own included, as published evaluations do. */
+  readonly sameLength: boolean
+  /** Distances beyond this count as this; 0 for none. */
+  readonly clampLength: number
+  readonly projection?: LinearOptions
+}
+
+/** Two learned vectors a head that stand in for the query's own position; layers may share them. */
+export interface RelativeBiases {
+  /** u of the paper, `[H, K]`. */
+  readonly content: Variable
+  /** v of the paper, `[H, K]`. */
+  readonly position: Variable
+}
+
+export interface SegmentCache {
+  readonly [name: string]: State
+  /** Inputs of earlier segments, `[B, up to memory, D]`; no gradient flows into them. */
+  readonly memory: Tensor | null
+  /** Inputs of the open segment. */
+  readonly segment: Tensor | null
+}
+
+/**
+ * Attention over the open segment and a cache of this layer's earlier inputs, with relative positions.
+ *
+ *   a_ij = (q_i + u)·k_j + (q_i + v)·W_r R_{i-j},   o_i = Σ_{j ≤ i} softmax_j(a_ij / √K) v_j
+ *
+ * R_d = [sin(d ω), cos(d ω)], ω_m = 10000^(-2m/D). State: at most memory + segment - 1 inputs, `[B, ·, D]`, bounded.
+ * Time O(T (memory + segment) D) a layer.
+ * Paper: Dai et al. 2019, arXiv:1901.02860, sections 3.2 and 3.3.
+ */
+export class RelativeAttention extends Module implements SequenceMixer<SegmentCache> {
+  readonly traits: MixerTraits
+  readonly qkvProj: Linear
+  readonly relProj: Linear
+  readonly oProj: Linear
+  readonly contentBias: Variable
+  readonly positionBias: Variable
+
+  constructor(
+    private readonly options: RelativeAttentionOptions,
+    biases: RelativeBiases,
+    rng: Rng,
+  ) {
+    super()
+    const { dModel, nHeads, dHead, segment, memory, projection = { bias: false } } = options
+    if (!(segment >= 1 && memory >= 0)) {
+      throw new RangeError(`RelativeAttention: expected segment >= 1 and memory >= 0, got ${segment} and ${memory}.`)
+    }
+    this.traits = { causal: true, padding: false, constantState: true, backprop: segment }
+    this.qkvProj = new Linear(dModel, 3 * nHeads * dHead, rng, projection)
+    this.relProj = new Linear(dModel, nHeads * dHead, rng, projection)
+    this.oProj = new Linear(nHeads * dHead, dModel, rng, projection)
+    this.contentBias = biases.content
+    this.positionBias = biases.position
+  }
+
+  initialState(): SegmentCache {
+    return { memory: null, segment: null }
+  }
+
+  forward(x: Tensor, state: SegmentCache = this.initialState(), pass?: Pass): Mixed<SegmentCache> {
+    refusePadding('RelativeAttention.forward', pass)
+    const { B, T, D } = dims('RelativeAttention.forward x', x, 'B T D', { D: this.options.dModel })
+    const outputs: Tensor[] = []
+    let current = state
+    for (let t = 0; t < T; ) {
+      const filled = current.segment?.shape[1] ?? 0
+      const size = Math.min(T - t, this.options.segment - filled)
+      const piece = size === T ? x : slice(x, [0, t, 0], [B, size, D])
+      const segment = current.segment === null ? piece : concat([current.segment, piece], 1)
+      const context = current.memory === null ? segment : concat([current.memory, segment], 1)
+      outputs.push(this.attend(context, size, pass))
+      current = filled + size === this.options.segment ? this.remember(context) : { memory: current.memory, segment }
+      t += size
+    }
+    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+  }
+
+  /** Lets the last `size` tokens of the context look at all of it. */
+  private attend(context: Tensor, size: number, pass?: Pass): Tensor {
+    const { nHeads: H, dHead: K, memory, sameLength } = this.options
+    const [B, S] = context.shape as [number, number]
+    const [queries, k, v] = split(this.qkvProj.forward(context), 3, 2).map((part) => reshape(part, [B, S, H, K])) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ]
+    const q = slice(queries, [0, S - size, 0, 0], [B, size, H, K])
+    const { o, lse } = softmaxAttention(
+      { q: add(q, this.contentBias), k, v, bias: this.positionScores(q, S) },
+      { causal: true, window: sameLength ? memory : 0 },
+    )
+    pass?.record?.record('logSumExp', lse)
+    return this.oProj.forward(reshape(o, [B, size, H * K]))
+  }
+
+  /** `(q_i + v)·W_r R_{i-j}` for every query i and key j, `[B, H, T, S]`; keys ahead of a query hold no meaning. */
+  private positionScores(q: Tensor, S: number): Tensor {
+    const { nHeads: H, dHead: K, dModel, clampLength } = this.options
+    const [B, T] = q.shape as [number, number]
+    const r = reshape(this.relProj.forward(distances(S, dModel, clampLength)), [1, S, H, K])
+    const rows = transpose(add(q, this.positionBias), [0, 2, 1, 3]) // [B, H, T, K]
+    const byDistance = mul(matMul(rows, transpose(r, [0, 2, 3, 1])), K ** -0.5) // [B, H, T, S]
+    // column c holds distance S-1-c; a row starts one column further left for each query that follows it
+    const shifted = reshape(
+      pad(byDistance, [
+        [0, 0],
+        [0, 0],
+        [0, 0],
+        [1, 0],
+      ]),
+      [B, H, S + 1, T],
+    )
+    return reshape(slice(shifted, [0, 0, 1, 0], [B, H, S, T]), [B, H, T, S])
+  }
+
+  /** Ends the segment: its inputs, and what still fits of earlier ones, become memory. */
+  private remember(context: Tensor): SegmentCache {
+    const [B, S, D] = context.shape as [number, number, number]
+    const size = Math.min(S, this.options.memory)
+    if (size === 0) return { memory: null, segment: null }
+    return { memory: stopGradient(slice(context, [0, S - size, 0], [B, size, D])), segment: null }
+  }
+
+  stateBytes(length: number): number {
+    const { segment, memory, dModel } = this.options
+    const open = length % segment
+    return 4 * dModel * (Math.min(length - open, memory) + open)
+  }
+}
+
+/** Sines, then cosines, of the distances S-1 down to 0. `[S, D]` */
+function distances(S: number, D: number, clampLength: number): Tensor {
+  const half = D / 2
+  const values = new Float32Array(S * D)
+  for (let j = 0; j < S; j++) {
+    const distance = clampLength > 0 ? Math.min(S - 1 - j, clampLength) : S - 1 - j
+    for (let m = 0; m < half; m++) {
+      const angle = distance * 10000 ** ((-2 * m) / D)
+      values[j * D + m] = Math.sin(angle)
+      values[j * D + half + m] = Math.cos(angle)
+    }
+  }
+  return tensor2d(values, [S, D])
+}

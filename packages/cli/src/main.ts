@@ -1,0 +1,98 @@
+import { Command, InvalidArgumentError } from 'commander'
+import { evalCommand } from './eval-command.js'
+import { generateCommand } from './generate-command.js'
+import { papersCommand } from './papers-command.js'
+import { exitCodes, trainCommand } from './train-command.js'
+
+const collect = (value: string, before: string[]): string[] => [...before, value]
+
+function number(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || Number.isNaN(value)) throw new InvalidArgumentError('Expected a number.')
+  return value
+}
+
+function whole(text: string): number {
+  const value = number(text)
+  if (!Number.isInteger(value)) throw new InvalidArgumentError('Expected a whole number.')
+  return value
+}
+
+const lengths = (text: string): number[] => text.split(',').map(whole)
+
+/** The whole command line. `finish` receives each command's exit code. */
+export function program(finish: (code: number) => void): Command {
+  const mneme = new Command('mneme')
+    .description('Sequence models with memory: train, sample, evaluate, inspect.')
+    .showHelpAfterError('Run with --help to see what there is.')
+    .exitOverride((error) => finish(error.exitCode === 0 ? 0 : exitCodes.usage))
+
+  mneme
+    .command('train')
+    .description('Train a paper on a task. Without flags: a small minGRU on a novel.')
+    .option('-p, --paper <key>', 'architecture; see mneme papers')
+    .option('-t, --task <key>', 'data; see mneme papers')
+    .option('-e, --experiment <file>', 'read the experiment from a JSON file; flags are laid over it')
+    .option('-c, --config <key=value>', 'setting of the architecture, repeatable: -c dModel=64', collect, [])
+    .option('--task-config <key=value>', 'setting of the task, repeatable: --task-config pairs=8', collect, [])
+    .option('--train <key=value>', 'setting of training, repeatable: --train clip=0.5', collect, [])
+    .option('--steps <n>', 'optimizer steps', whole)
+    .option('--batch <rows>', 'rows of a batch', whole)
+    .option('--length <tokens>', 'tokens of a row', whole)
+    .option('--lr <rate>', 'largest learning rate', number)
+    .option('--seed <n>', 'decides weights, data and order', whole)
+    .option('-o, --out <dir>', 'where the run is kept (default: runs/<time>)')
+    .option('--resume <dir>', 'continue the run kept there, to the bit')
+    .option('--device <name>', 'auto, cpu, wasm or webgpu', 'auto')
+    .option('--json', 'one JSON object a line on standard output', false)
+    .addHelpText(
+      'after',
+      `
+Examples
+  mneme train                                      a minGRU on a novel, about a minute
+  mneme train --paper gated-deltanet --task mqar   recall of key-value pairs
+  mneme train -p min-rnn -c nLayers=3 -c dModel=128 --steps 2000 -o runs/first
+  mneme train --resume runs/first --steps 4000     go on where it stopped
+
+A run is one JSON object, { paper, config, task, taskConfig, train, seed }, kept as experiment.json in its folder.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 numbers stopped being finite, 130 interrupted and saved.`,
+    )
+    .action(async (flags) => finish(await trainCommand(flags)))
+
+  mneme
+    .command('generate')
+    .description('Continue a prompt with a trained model, token by token, at constant memory where the model has it.')
+    .option('-r, --run <dir>', 'a run of mneme train')
+    .option('--checkpoint <dir>', 'a published checkpoint: config.json and safetensors')
+    .option('--prompt <text>', 'text to continue')
+    .option('--ids <list>', 'token ids to continue, with commas')
+    .option('-n, --max-new-tokens <n>', 'tokens to draw', whole, 200)
+    .option('--temperature <t>', '0 always takes the likeliest', number, 0.8)
+    .option('--top-k <k>', 'draw among the k likeliest; 0 for all', whole, 0)
+    .option('--top-p <p>', 'draw among the likeliest that add up to p', number, 1)
+    .option('--repetition-penalty <x>', 'above 1 lowers what already occurred', number, 1)
+    .option('--seed <n>', 'same seed, same text', whole, 0)
+    .option('--device <name>', 'auto, cpu, wasm or webgpu', 'auto')
+    .option('--json', 'one JSON object on standard output', false)
+    .addHelpText('after', '\nExample\n  mneme generate --run runs/first --prompt "Call me" -n 300')
+    .action(async (flags) => finish(await generateCommand(flags)))
+
+  mneme
+    .command('eval <run>')
+    .description('Loss and accuracy of a trained run, also at lengths it was not trained at.')
+    .option('--split <name>', 'validation or test', 'validation')
+    .option('--batches <n>', 'batches to look at', whole, 16)
+    .option('--length <list>', 'tokens of a row, one or several: 64,128,256', lengths)
+    .option('--device <name>', 'auto, cpu, wasm or webgpu', 'auto')
+    .option('--json', 'one JSON object a line on standard output', false)
+    .addHelpText('after', '\nExample\n  mneme eval runs/first --length 64,256,1024')
+    .action(async (run, flags) => finish(await evalCommand({ run, ...flags })))
+
+  mneme
+    .command('papers')
+    .description('List the papers that can be trained, and the tasks.')
+    .option('--json', 'cards as JSON', false)
+    .action(async (flags) => finish(await papersCommand(flags)))
+
+  return mneme
+}
