@@ -38,20 +38,22 @@ function describeGolden(golden: Golden): void {
     const ids = expected.get('input_ids') ?? expected.get('tokens')
     const scores = expected.get('logits')
 
-    test.runIf(scores)('scores: whole, in pieces, token by token', async () => {
-      await within(async () => {
-        const { model } = await fromPretrained(goldenDirectory(golden))
-        const x = toTensor(ids as GoldenTensor)
-        const T = x.shape[1] as number
-        const limit = Math.max(tolerances.forward(), 2e-5)
-        expectClose(await read(model.forward(x).y), (scores as GoldenTensor).values, limit, 'scores')
-        const pieces = inPieces(model as unknown as Sequence, x, [7, 1, T - 8])
-        expectClose(await read(pieces.y), (scores as GoldenTensor).values, STEPS, 'scores in pieces')
-        const steps = inPieces(model as unknown as Sequence, x, Array<number>(T).fill(1))
-        expectClose(await read(steps.y), (scores as GoldenTensor).values, STEPS, 'scores token by token')
-        model.dispose()
+    if (scores) {
+      test('scores: whole, in pieces, token by token', async () => {
+        await within(async () => {
+          const { model } = await fromPretrained(goldenDirectory(golden))
+          const x = toTensor(ids as GoldenTensor)
+          const T = x.shape[1] as number
+          const limit = Math.max(tolerances.forward(), 2e-5)
+          expectClose(await read(model.forward(x).y), scores.values, limit, 'scores')
+          const pieces = inPieces(model as unknown as Sequence, x, [7, 1, T - 8])
+          expectClose(await read(pieces.y), scores.values, STEPS, 'scores in pieces')
+          const steps = inPieces(model as unknown as Sequence, x, Array<number>(T).fill(1))
+          expectClose(await read(steps.y), scores.values, STEPS, 'scores token by token')
+          model.dispose()
+        })
       })
-    })
+    }
 
     test('gradients of every parameter', async () => {
       await within(async () => {
