@@ -36,7 +36,7 @@ export default defineConfig({
       backend('webgpu', [laws, 'packages/*/src/**/*.webgpu.test.ts']),
       {
         resolve: { alias },
-        test: { name: 'browser', include: ['apps/*/test/**/*.browser.test.ts'], pool: 'forks', testTimeout: 180_000, hookTimeout: 120_000 },
+        test: { name: 'browser', include: ['packages/*/src/**/*.browser.test.ts', 'apps/*/test/**/*.browser.test.ts'], pool: 'forks', testTimeout: 180_000, hookTimeout: 120_000 },
       },
     ],
   },

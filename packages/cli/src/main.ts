@@ -1,7 +1,9 @@
 import { Command, InvalidArgumentError } from 'commander'
+import { benchCommand } from './bench-command.js'
 import { evalCommand } from './eval-command.js'
 import { generateCommand } from './generate-command.js'
 import { papersCommand } from './papers-command.js'
+import { selfTestCommand } from './selftest-command.js'
 import { exitCodes, trainCommand } from './train-command.js'
 
 const collect = (value: string, before: string[]): string[] => [...before, value]
@@ -93,6 +95,22 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 numbers stopped being finite, 130
     .description('List the papers that can be trained, and the tasks.')
     .option('--json', 'cards as JSON', false)
     .action(async (flags) => finish(await papersCommand(flags)))
+
+  mneme
+    .command('selftest')
+    .description('Hold every kernel to its reference on this device.')
+    .option('--device <name>', 'auto, cpu, wasm or webgpu', 'auto')
+    .option('--json', 'the report as JSON', false)
+    .action(async (flags) => finish(await selfTestCommand(flags)))
+
+  mneme
+    .command('bench [op]')
+    .description('Time kernels against the same maths in tfjs ops, and whole jobs, once every kernel is found right.')
+    .option('--device <name>', 'auto, cpu, wasm or webgpu', 'auto')
+    .option('--quick', 'a minute instead of several', false)
+    .option('--write <file>', 'also write the tables, as Markdown')
+    .option('--json', 'figures as JSON', false)
+    .action(async (op, flags) => finish(await benchCommand(op, flags)))
 
   return mneme
 }

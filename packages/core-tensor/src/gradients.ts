@@ -16,6 +16,7 @@ import {
   less,
   lessEqual,
   log,
+  logicalAnd,
   matMul,
   mul,
   neg,
@@ -174,6 +175,14 @@ const rules: Readonly<Record<string, Rule>> = {
   Sigmoid: fromOutput((dy, y) => mul(dy, mul(y, sub(1, y)))),
   Tanh: fromOutput((dy, y) => mul(dy, sub(1, square(y)))),
   Softplus: unary((dy, x) => mul(dy, sigmoid(x))),
+  ClipByValue: {
+    save: ['x'],
+    grads: (dy, saved, { clipValueMin, clipValueMax }) => {
+      const x = saved[0] as Tensor
+      const inside = logicalAnd(greaterEqual(x, clipValueMin as number), lessEqual(x, clipValueMax as number))
+      return { x: () => masked(dy, inside) }
+    },
+  },
   Relu: unary((dy, x) => mul(dy, cast(step(x), 'float32'))),
   Elu: fromOutput((dy, y) => mul(dy, where(greater(y, 0), onesLike(y), add(y, 1)))),
   Erf: unary((dy, x) => mul(dy, mul(2 / Math.sqrt(Math.PI), exp(neg(square(x)))))),

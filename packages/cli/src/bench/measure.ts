@@ -1,0 +1,45 @@
+/** A timing: warm-up apart, median and spread of the rest. */
+export interface Timing {
+  readonly medianMs: number
+  /** Middle half of the samples: third quartile less first. */
+  readonly spreadMs: number
+  readonly samples: number
+}
+
+/** Runs `f` at least three times and for about `budgetMs`, after two runs to warm up. */
+export async function timed(f: () => void | Promise<void>, budgetMs = 600): Promise<Timing> {
+  for (let i = 0; i < 2; i++) await f()
+  const samples: number[] = []
+  const end = performance.now() + budgetMs
+  while (samples.length < 3 || (performance.now() < end && samples.length < 500)) {
+    const started = performance.now()
+    await f()
+    samples.push(performance.now() - started)
+  }
+  samples.sort((a, b) => a - b)
+  const at = (share: number): number =>
+    samples[Math.min(samples.length - 1, Math.floor(share * samples.length))] as number
+  return { medianMs: at(0.5), spreadMs: at(0.75) - at(0.25), samples: samples.length }
+}
+
+export interface Machine {
+  readonly node: string
+  readonly cpu: string
+  readonly cores: number
+  /** Read plus written, copying 64 MB in one thread. */
+  readonly copyGBs: number
+}
+
+/** What this machine can do at best: the measure that results are set beside. */
+export async function machine(): Promise<Machine> {
+  const { cpus } = await import('node:os')
+  const source = new Float32Array(16 * 1024 * 1024).fill(1)
+  const target = new Float32Array(source.length)
+  const { medianMs } = await timed(() => target.set(source))
+  return {
+    node: process.version,
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    copyGBs: (2 * source.byteLength) / medianMs / 1e6,
+  }
+}

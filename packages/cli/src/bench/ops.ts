@@ -1,0 +1,95 @@
+import {
+  type AnyOp,
+  allOps,
+  drawInputs,
+  type OpExample,
+  opKernel,
+  Rng,
+  registerOpKernel,
+  toTensors,
+  vjp,
+} from '@mneme/core-tensor'
+import { getBackend, type Tensor, tensor, tidy } from '@tensorflow/tfjs-core'
+import { type Timing, timed } from './measure.js'
+
+export interface OpRow {
+  readonly op: string
+  readonly dims: string
+  readonly pass: 'forward' | 'forward and backward'
+  readonly ours: Timing
+  /** The same maths composed of tfjs ops on the same backend: the reference without the kernel. */
+  readonly composed: Timing
+  /** `composed / ours`. */
+  readonly ratio: number
+  /** From the op's own cost; forward only. */
+  readonly gigabytesPerSecond: number
+  readonly gigaflops: number
+}
+
+/** Times every op that has a kernel here, at its largest example. */
+export async function benchOps(only?: string): Promise<OpRow[]> {
+  const rows: OpRow[] = []
+  for (const op of allOps) {
+    if (only !== undefined && op.spec.name !== only) continue
+    if (opKernel(op.spec.name, getBackend()) === undefined) continue
+    const example = op.spec.examples.at(-1) as OpExample<unknown>
+    rows.push(...(await benchOp(op, example)))
+  }
+  return rows
+}
+
+async function benchOp(op: AnyOp, example: OpExample<unknown>): Promise<OpRow[]> {
+  const { name } = op.spec
+  const backend = getBackend()
+  const inputs = toTensors(drawInputs(op, example, new Rng(0)))
+  const attrs = example.attrs ?? {}
+  const outputs = Object.values(op(inputs, attrs)) as Tensor[]
+  const cotangents = outputs.map((t) => tensor(new Float32Array(t.size).fill(1), t.shape))
+  const gradients = Object.keys(op.spec.gradient(...gradientCall(op, inputs, attrs)))
+  const by = gradients.map((input) => inputs[input] as Tensor)
+  const forward = async (): Promise<void> => {
+    const results = Object.values(tidy(() => op(inputs, attrs) as never) as Record<string, Tensor>)
+    await settle(results)
+  }
+  const both = async (): Promise<void> => {
+    await settle(tidy(() => vjp(() => Object.values(op(inputs, attrs)) as Tensor[], by, cotangents)))
+  }
+  const kernel = opKernel(name, backend)
+  const rows: OpRow[] = []
+  for (const [pass, f] of [
+    ['forward', forward],
+    ['forward and backward', both],
+  ] as const) {
+    if (pass !== 'forward' && by.length === 0) continue
+    const ours = await timed(f)
+    registerOpKernel(name, backend, null)
+    const composed = await timed(f)
+    if (kernel) registerOpKernel(name, backend, kernel)
+    const cost = op.spec.cost(example.dims, { ...op.spec.attrs, ...attrs })
+    rows.push({
+      op: name,
+      dims: Object.entries(example.dims)
+        .map(([axis, size]) => `${axis}${size}`)
+        .join(' '),
+      pass,
+      ours,
+      composed,
+      ratio: composed.medianMs / ours.medianMs,
+      gigabytesPerSecond: cost.bytes / ours.medianMs / 1e6,
+      gigaflops: cost.flops / ours.medianMs / 1e6,
+    })
+  }
+  for (const t of [...Object.values(inputs), ...outputs, ...cotangents]) t.dispose()
+  return rows
+}
+
+function gradientCall(op: AnyOp, inputs: Record<string, Tensor>, attrs: object): Parameters<AnyOp['spec']['gradient']> {
+  const outputs = op(inputs, attrs)
+  return [outputs, inputs, outputs, { ...op.spec.attrs, ...attrs }]
+}
+
+/** Reads one value of each, so that work queued on a device is done, and frees them. */
+async function settle(tensors: readonly Tensor[]): Promise<void> {
+  if (getBackend() === 'webgpu') await Promise.all(tensors.map((t) => t.data()))
+  for (const t of tensors) t.dispose()
+}

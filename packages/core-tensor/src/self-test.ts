@@ -1,0 +1,137 @@
+import { engine, getBackend, setBackend, type Tensor, tensor } from '@tensorflow/tfjs-core'
+import { vjp } from './gradients.js'
+import { type AnyOp, type OpExample, opKernel, registerOpKernel } from './op.js'
+import { drawInputs, exampleSize, type PlainInput, toTensors } from './op-inputs.js'
+import { allOps } from './ops/all.js'
+import { Rng } from './rng.js'
+
+/** What became of one kernel on this device. */
+export interface KernelVerdict {
+  readonly op: string
+  /** `reference` where no kernel is registered for this backend. */
+  readonly verdict: 'agrees' | 'differs' | 'fails' | 'reference'
+  /** Largest RMS-relative difference over outputs and gradients of all examples. */
+  readonly error: number
+  readonly detail: string
+}
+
+export interface SelfTestReport {
+  readonly backend: string
+  readonly timeMs: number
+  readonly verdicts: readonly KernelVerdict[]
+}
+
+export interface SelfTestOptions {
+  /** Examples with larger inputs are left out. */
+  readonly maxElements?: number
+  /** RMS-relative difference that is allowed. */
+  readonly tolerance?: number
+  /** Takes kernels that do not pass out of use, so that their references run instead. */
+  readonly fallBack?: boolean
+}
+
+/**
+ * Holds every kernel of the current backend to its reference on the cpu backend, outputs and gradients, at awkward
+ * sizes. Needs the cpu backend to be there. Takes under two seconds on wasm.
+ */
+export async function selfTest(options: SelfTestOptions = {}): Promise<SelfTestReport> {
+  const { maxElements = 2_000, tolerance = 2e-3, fallBack = true } = options
+  const backend = getBackend()
+  const started = performance.now()
+  const verdicts: KernelVerdict[] = []
+  for (const op of allOps) {
+    if (opKernel(op.spec.name, backend) === undefined) {
+      verdicts.push({ op: op.spec.name, verdict: 'reference', error: 0, detail: 'no kernel for this backend' })
+      continue
+    }
+    const verdict = await judge(op, backend, maxElements, tolerance)
+    if (fallBack && verdict.verdict !== 'agrees') registerOpKernel(op.spec.name, backend, null)
+    verdicts.push(verdict)
+  }
+  return { backend, timeMs: performance.now() - started, verdicts }
+}
+
+async function judge(op: AnyOp, backend: string, maxElements: number, tolerance: number): Promise<KernelVerdict> {
+  const name = op.spec.name
+  let [error, detail] = [0, '']
+  try {
+    for (const [i, example] of op.spec.examples.entries()) {
+      if (exampleSize(op, example) > maxElements) continue
+      const inputs = drawInputs(op, example, new Rng(i))
+      const actual = await results(op, example, inputs)
+      await setBackend('cpu')
+      const expected = await results(op, example, inputs)
+      await setBackend(backend)
+      for (const [part, values] of Object.entries(expected)) {
+        const apart = relative(actual[part] ?? [], values)
+        if (apart <= error) continue
+        error = apart
+        detail = `${part} at ${JSON.stringify(example.dims)}`
+      }
+    }
+  } catch (failure) {
+    await setBackend(backend)
+    return { op: name, verdict: 'fails', error: Number.POSITIVE_INFINITY, detail: (failure as Error).message }
+  }
+  return { op: name, verdict: error < tolerance ? 'agrees' : 'differs', error, detail }
+}
+
+/** Outputs by name, and gradients as `d <input>`, as values. */
+async function results(
+  op: AnyOp,
+  example: OpExample<unknown>,
+  inputs: Readonly<Record<string, PlainInput>>,
+): Promise<Record<string, Float32Array>> {
+  engine().startScope('self-test')
+  try {
+    const live = toTensors(inputs)
+    const run = (): Record<string, Tensor> => op(live, example.attrs ?? {}) as Record<string, Tensor>
+    const outputs = run()
+    const names = Object.keys(outputs)
+    const cotangents = names.map((name, i) => cotangent(outputs[name] as Tensor, i))
+    const floats = Object.entries(live).filter(([, t]) => t.dtype === 'float32')
+    const differentiable = Object.keys(op.spec.gradient(outputs, live, outputs, { ...op.spec.attrs, ...example.attrs }))
+    const by = floats.filter(([name]) => differentiable.includes(name))
+    const grads =
+      by.length === 0
+        ? []
+        : vjp(
+            () => Object.values(run()),
+            by.map(([, t]) => t),
+            cotangents,
+          )
+    const all = [
+      ...names.map((name) => [name, outputs[name]] as const),
+      ...by.map(([name], i) => [`d ${name}`, grads[i]] as const),
+    ]
+    return Object.fromEntries(
+      await Promise.all(
+        all.map(async ([name, t]) => [name, (await (t as Tensor).data()).slice() as Float32Array] as const),
+      ),
+    )
+  } finally {
+    engine().endScope()
+  }
+}
+
+function cotangent(like: Tensor, seed: number): Tensor {
+  const rng = new Rng(seed)
+  return tensor(
+    Float32Array.from({ length: like.size }, () => rng.normal()),
+    like.shape,
+  )
+}
+
+/** RMS(error) / RMS(reference); differences below 1e-6 count as none. */
+function relative(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY
+  let [largest, error, reference] = [0, 0, 0]
+  for (let i = 0; i < expected.length; i++) {
+    const gap = (actual[i] as number) - (expected[i] as number)
+    if (Number.isNaN(gap)) return Number.POSITIVE_INFINITY
+    largest = Math.max(largest, Math.abs(gap))
+    error += gap * gap
+    reference += (expected[i] as number) ** 2
+  }
+  return largest <= 1e-6 ? 0 : Math.sqrt(error / Math.max(reference, Number.MIN_VALUE))
+}
