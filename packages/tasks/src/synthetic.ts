@@ -1,0 +1,82 @@
+import { withDefaults } from '@mneme/core-tensor/config'
+import { Rng } from '@mneme/core-tensor/rng'
+import type { Row } from './batch.js'
+import { blankBatch, checkCursor } from './batch.js'
+import { checkInteger } from './check.js'
+import type { Baseline, TaskSpec, TaskStream, Vocabulary } from './task.js'
+import { splitSeed } from './task.js'
+
+/** Writes one sample of T tokens into a blank row. */
+export type Sampler = (rng: Rng, row: Row) => void
+
+/** What a synthetic task says of itself; `synthetic` makes the rest. */
+export interface SyntheticParts<C extends { length: number }>
+  extends Pick<TaskSpec<C>, 'key' | 'title' | 'source' | 'metric' | 'defaults' | 'tiny' | 'published'> {
+  /** Refuses sizes that do not fit together. Keys and kinds are checked before. */
+  check(config: C): void
+  sampler(config: C): Sampler
+  size(config: C): number
+  /** How one id reads. */
+  name(config: C, id: number): string
+  baselines(config: C): readonly Baseline[]
+}
+
+/**
+ * A task whose samples are drawn one after another from one generator, so that sample i of a stream is the same at
+ * every batch size.
+ */
+export function synthetic<C extends { length: number }>(parts: SyntheticParts<C>): TaskSpec<C> {
+  const { key, title, source, metric, defaults, tiny, published } = parts
+
+  const settle = (given: Partial<C>, length?: number): C => {
+    const config = withDefaults(key, defaults, length === undefined ? given : { ...given, length })
+    parts.check(config)
+    return config
+  }
+
+  return {
+    key,
+    title,
+    source,
+    kind: 'synthetic',
+    metric,
+    defaults,
+    tiny,
+    published,
+    async open(given, split, seed, batch, length) {
+      const config = settle(given, length)
+      checkInteger(`${key}.batch`, batch, 1)
+      const stream = `${key} ${split} seed ${seed} batch ${batch} ${JSON.stringify(config)}`
+      return drawn(stream, new Rng(splitSeed(seed, split)), batch, config.length, parts.sampler(config))
+    },
+    async vocabulary(given): Promise<Vocabulary> {
+      const config = settle(given)
+      return {
+        size: parts.size(config),
+        decode: (ids) => Array.from(ids, (id) => parts.name(config, id)).join(' '),
+      }
+    },
+    async baselines(given) {
+      return parts.baselines(settle(given))
+    },
+  }
+}
+
+function drawn(stream: string, start: Rng, batch: number, length: number, sample: Sampler): TaskStream {
+  let rng = start
+  let position = 0
+  return {
+    next() {
+      const blank = blankBatch(batch, length)
+      for (const row of blank.rows) sample(rng, row)
+      position++
+      return blank.batch
+    },
+    save: () => ({ stream, rng: rng.save(), position }),
+    restore(cursor) {
+      checkCursor(cursor, stream)
+      rng = Rng.restore(cursor.rng)
+      position = cursor.position
+    },
+  }
+}
