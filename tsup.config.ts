@@ -15,7 +15,8 @@ export default defineConfig({
   format: 'esm',
   target: 'es2022',
   platform: 'neutral',
-  external: [/^node:/],
+  // tsconfig paths lead to the sources of the other packages; they are dependencies, not parts
+  external: [/^node:/, /^@mneme\//, /^@tensorflow\//],
   splitting: true,
   sourcemap: true,
   clean: true,

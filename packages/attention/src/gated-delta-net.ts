@@ -24,11 +24,11 @@ import {
   expandDims,
   mul,
   neg,
+  ones,
   reshape,
   sigmoid,
   softplus,
   type Tensor,
-  tile,
   type Variable,
 } from '@tensorflow/tfjs-core'
 
@@ -193,7 +193,7 @@ export function unitLength(x: Tensor): Tensor {
 function repeated(x: Tensor, times: number): Tensor {
   if (times === 1) return x
   const [B, T, H, K] = x.shape as [number, number, number, number]
-  return reshape(tile(expandDims(x, 3), [1, 1, 1, times, 1]), [B, T, H * times, K])
+  return reshape(mul(expandDims(x, 3), ones([1, 1, 1, times, 1])), [B, T, H * times, K])
 }
 
 /** The inverse softplus of a step drawn log-uniformly from [0.001, 0.1], as Mamba-2 starts its time steps. */

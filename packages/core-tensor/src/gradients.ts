@@ -11,6 +11,7 @@ import {
   equal,
   exp,
   type GradConfig,
+  gather,
   greater,
   greaterEqual,
   less,
@@ -36,6 +37,7 @@ import {
   sub,
   sum,
   type Tensor,
+  tidy,
   transpose,
   unsortedSegmentSum,
   unstack,
@@ -287,6 +289,10 @@ const rules: Readonly<Record<string, Rule>> = {
       return Object.fromEntries(parts.map((part, i) => [i, () => part.clone()]))
     },
   },
+  UnsortedSegmentSum: {
+    save: ['segmentIds'],
+    grads: (dy, [ids]) => ({ x: () => gather(dy, ids as Tensor) }),
+  },
   BatchMatMul: matMulRule,
   Select: {
     save: ['condition'],
@@ -334,6 +340,39 @@ function parseSlice(x: Tensor, attrs: Attrs): [number[], number[]] {
   return [starts, sizes]
 }
 
+interface TapeNode {
+  readonly inputs: Readonly<Record<string, Tensor>>
+}
+
+interface Recorder {
+  readonly state: { activeTape: TapeNode[] }
+  addTapeNode(name: string, inputs: object, outputs: readonly Tensor[], ...rest: readonly unknown[]): void
+  [mended]?: true
+}
+
+const mended = Symbol.for('mneme.tapeOrder')
+
+/**
+ * tfjs keeps outputs for the backward pass by cloning them, and writes those clones to the tape before the node whose
+ * outputs they are. A gradient of a gradient then reaches the clone too late and is lost: silently zero. Here the node
+ * is put back in front of them.
+ */
+function mendTapeOrder(): void {
+  const recorder = engine() as unknown as Recorder
+  if (recorder[mended]) return
+  recorder[mended] = true
+  const record = recorder.addTapeNode.bind(recorder)
+  recorder.addTapeNode = (name, inputs, outputs, ...rest) => {
+    record(name, inputs, outputs, ...rest)
+    const tape = recorder.state.activeTape
+    const own = new Set(outputs.map(({ id }) => id))
+    const readsOwn = ({ inputs: read }: TapeNode): boolean => Object.values(read).some(({ id }) => own.has(id))
+    let at = tape.length - 1
+    while (at > 0 && readsOwn(tape[at - 1] as TapeNode)) at--
+    tape.splice(at, 0, tape.pop() as TapeNode)
+  }
+}
+
 let registered = false
 
 /**
@@ -343,6 +382,7 @@ let registered = false
 export function registerGradients(): void {
   if (registered) return
   registered = true
+  mendTapeOrder()
   for (const [kernelName, rule] of Object.entries(rules)) {
     const all = rule.save?.[0] === '*'
     registerGradient({
@@ -383,16 +423,18 @@ export function vjp(f: () => readonly Tensor[], xs: readonly Tensor[], dys: read
   // a nested pass that ends while an outer one is propagating would take the outer tape down with it
   const outer = state.activeTape
   try {
-    const { grads } = engine().gradients(
-      () =>
-        f()
-          .map((y, i) => sum(mul(y, dys[i] as Tensor)))
-          .reduce((total, term) => add(total, term)),
-      [...xs],
-      undefined,
-      true,
-    )
-    return xs.map((x, i) => grads[i] ?? zerosLike(x))
+    return tidy(() => {
+      const { grads } = engine().gradients(
+        () =>
+          f()
+            .map((y, i) => sum(mul(y, dys[i] as Tensor)))
+            .reduce((total, term) => add(total, term)),
+        [...xs],
+        undefined,
+        true,
+      )
+      return xs.map((x, i) => grads[i] ?? zerosLike(x))
+    })
   } finally {
     state.activeTape = outer
   }

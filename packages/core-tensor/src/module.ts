@@ -46,14 +46,13 @@ export abstract class Module {
 
   /** Values by path, read back from the device; a tied variable stands under its first path only. */
   async stateDict(): Promise<Record<string, NamedTensor>> {
-    const seen = new Set<Variable>()
-    const dict: Record<string, NamedTensor> = {}
-    for (const [path, v] of this.namedParameters()) {
-      if (seen.has(v)) continue
-      seen.add(v)
-      dict[path] = { shape: v.shape, values: (await v.data()).slice() as Float32Array }
-    }
-    return dict
+    const paths = new Map<Variable, string>()
+    for (const [path, v] of this.namedParameters()) if (!paths.has(v)) paths.set(v, path)
+    // asked for together: on a GPU each read waits for the queue
+    const entries = Array.from(paths, async ([v, path]): Promise<[string, NamedTensor]> => {
+      return [path, { shape: v.shape, values: (await v.data()).slice() as Float32Array }]
+    })
+    return Object.fromEntries(await Promise.all(entries))
   }
 
   /**

@@ -3,80 +3,79 @@ import type { AnyOp, Draw, OpExample } from './op.js'
 import type { Rng } from './rng.js'
 import type { Dims } from './shape.js'
 
-/** An input as plain values, so that the same ones can be put on several backends. */
-export interface PlainInput {
-  readonly shape: readonly number[]
+/** Values of one input, on no backend yet. */
+export interface Drawn {
   readonly values: Float32Array | Int32Array
+  readonly shape: readonly number[]
+  readonly dtype: 'float32' | 'int32'
 }
 
-/** Shape of an input or output with the given axes: `'?B T D'`, `'*N'`. */
+/** How one number is drawn; the axis `V` bounds ids. */
+const numbers: Readonly<Record<Draw, (rng: Rng, V: number) => number>> = {
+  normal: (rng) => rng.normal(),
+  unit: (rng) => 0.02 + 0.96 * rng.uniform(),
+  unitVector: (rng) => rng.normal(),
+  logDecay: (rng) => Math.log(0.1 + 0.9 * rng.uniform()),
+  positive: (rng) => 0.05 + rng.uniform(),
+  ids: (rng, V) => rng.int(0, V),
+  mask: (rng) => (rng.uniform() < 0.8 ? 1 : 0),
+  rare: (rng) => (rng.uniform() < 0.1 ? 1 : 0),
+  few: (rng) => rng.int(0, 3),
+}
+
+/** Draws whose values are whole numbers: an op need not be smooth in them. */
+export const discrete: ReadonlySet<Draw> = new Set<Draw>(['ids', 'mask', 'rare', 'few'])
+
+/** Sizes of `'B T D'` or of an optional `'?B T D'`. `'*N'` may have any shape of N values: here it has two axes. */
 export function shapeOf(axes: string, sizes: Dims): number[] {
-  return axes
-    .replace(/^[?*]+/, '')
-    .split(' ')
-    .map((axis) => {
-      const size = sizes[axis] ?? Number(axis)
-      if (Number.isNaN(size)) throw new RangeError(`shapeOf '${axes}': expected a size for ${axis}, got none.`)
-      return size
-    })
+  const plain = axes.replace('?', '')
+  const size = (axis: string): number => sizes[axis] ?? Number(axis)
+  if (!plain.startsWith('*')) return plain.split(' ').map(size)
+  const N = size(plain.slice(1))
+  return N % 2 === 0 ? [2, N / 2] : [N, 1]
 }
 
-/** Elements of the largest input of an example. */
-export function exampleSize(op: AnyOp, example: OpExample<unknown>): number {
-  const sizes = Object.values(op.spec.inputs).map((axes) => shapeOf(axes, example.dims).reduce((a, b) => a * b, 1))
-  return Math.max(...sizes)
-}
-
-/** Draws every input of an example as its op says. */
-export function drawInputs(op: AnyOp, { dims, omit = [] }: OpExample<unknown>, rng: Rng): Record<string, PlainInput> {
-  const kinds = (op.spec.draw ?? {}) as Readonly<Record<string, Draw | undefined>>
-  const names = Object.keys(op.spec.inputs).filter((name) => !omit.includes(name))
+/** The inputs of one example, without those that it omits. The same seed gives the same values on every backend. */
+export function drawInputs(op: AnyOp, example: OpExample<unknown>, rng: Rng): Record<string, Drawn> {
+  const entries = Object.entries(op.spec.inputs as Record<string, string>)
   return Object.fromEntries(
-    names.map((name) => [name, drawInput(kinds[name] ?? 'normal', shapeOf(op.spec.inputs[name] as string, dims), dims, rng)]),
+    entries
+      .filter(([name]) => !example.omit?.includes(name))
+      .map(([name, axes]) => [name, drawInput(kindOf(op, name), shapeOf(axes, example.dims), example.dims, rng)]),
   )
 }
 
-function drawInput(kind: Draw, shape: readonly number[], dims: Dims, rng: Rng): PlainInput {
-  const length = shape.reduce((a, b) => a * b, 1)
-  if (kind === 'ids') return { shape, values: Int32Array.from({ length }, () => rng.int(0, dims.V ?? 2)) }
-  const values = Float32Array.from({ length }, () => drawNumber(kind, rng))
-  if (kind === 'unitVector') toUnitLength(values, shape.at(-1) ?? 1)
-  return { shape, values }
+export function kindOf(op: AnyOp, input: string): Draw {
+  return op.spec.draw?.[input] ?? 'normal'
 }
 
-function drawNumber(kind: Draw, rng: Rng): number {
-  switch (kind) {
-    case 'unit':
-      return 0.02 + 0.96 * rng.uniform()
-    case 'logDecay':
-      return -4 * rng.uniform() ** 3
-    case 'positive':
-      return 0.1 + rng.uniform()
-    case 'mask':
-      return rng.uniform() < 0.8 ? 1 : 0
-    case 'rare':
-      return rng.uniform() < 0.1 ? 1 : 0
-    case 'few':
-      return rng.int(0, 2)
-    default:
-      return rng.normal()
+export function drawInput(kind: Draw, shape: readonly number[], sizes: Dims, rng: Rng): Drawn {
+  const length = shape.reduce((product, size) => product * size, 1)
+  const draw = (): number => numbers[kind](rng, sizes.V ?? 1)
+  if (kind === 'ids') return { values: Int32Array.from({ length }, draw), shape, dtype: 'int32' }
+  const values = Float32Array.from({ length }, draw)
+  if (kind === 'unitVector') normalise(values, shape.at(-1) ?? 1)
+  return { values, shape, dtype: 'float32' }
+}
+
+function normalise(values: Float32Array, width: number): void {
+  for (let begin = 0; begin < values.length; begin += width) {
+    const row = values.subarray(begin, begin + width)
+    const length = Math.sqrt(row.reduce((total, x) => total + x * x, 0))
+    for (let i = 0; i < width; i++) row[i] = (row[i] as number) / length
   }
 }
 
-function toUnitLength(values: Float32Array, width: number): void {
-  for (let start = 0; start < values.length; start += width) {
-    const row = values.subarray(start, start + width)
-    const length = Math.sqrt(row.reduce((total, v) => total + v * v, 0)) || 1
-    for (let i = 0; i < row.length; i++) row[i] = (row[i] as number) / length
-  }
+/** How many numbers an example's inputs hold. */
+export function exampleSize(op: AnyOp, { dims, omit }: OpExample<unknown>): number {
+  return Object.entries(op.spec.inputs as Record<string, string>)
+    .filter(([name]) => !omit?.includes(name))
+    .reduce((total, [, axes]) => total + shapeOf(axes, dims).reduce((product, size) => product * size, 1), 0)
 }
 
-/** Puts plain inputs on the current backend. */
-export function toTensors(inputs: Readonly<Record<string, PlainInput>>): Record<string, Tensor> {
+/** Puts drawn inputs on the current backend. */
+export function toTensors(drawn: Readonly<Record<string, Drawn>>): Record<string, Tensor> {
   return Object.fromEntries(
-    Object.entries(inputs).map(([name, { shape, values }]) => [
-      name,
-      tensor(values, [...shape], values instanceof Int32Array ? 'int32' : 'float32'),
-    ]),
+    Object.entries(drawn).map(([name, { values, shape, dtype }]) => [name, tensor(values, [...shape], dtype)]),
   )
 }

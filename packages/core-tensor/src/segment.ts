@@ -1,6 +1,7 @@
 import { concat, slice, type Tensor } from '@tensorflow/tfjs-core'
 import { type Mixed, type MixerTraits, type Pass, refusePadding, type SequenceMixer } from './mixer.js'
 import { Module } from './module.js'
+import { dims } from './shape.js'
 import { detach, type State } from './state.js'
 
 /**
@@ -90,6 +91,7 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
       inner = this.inner.initialState(B)
       const before = this.carry.before(state.carried)
       if (before !== null) {
+        dims('SegmentRecurrent.forward x', piece, 'B T D', { B, D: before.shape[2] as number })
         front = before.shape[1] as number
         tokens = concat([before, piece], 1)
       }

@@ -1,7 +1,7 @@
 import { engine, getBackend, setBackend, type Tensor, tensor } from '@tensorflow/tfjs-core'
 import { vjp } from './gradients.js'
 import { type AnyOp, type OpExample, opKernel, registerOpKernel } from './op.js'
-import { drawInputs, exampleSize, type PlainInput, toTensors } from './op-inputs.js'
+import { type Drawn, drawInputs, exampleSize, toTensors } from './op-inputs.js'
 import { allOps } from './ops/all.js'
 import { Rng } from './rng.js'
 
@@ -22,7 +22,7 @@ export interface SelfTestReport {
 }
 
 export interface SelfTestOptions {
-  /** Examples with larger inputs are left out. */
+  /** Examples whose inputs hold more numbers are left out. */
   readonly maxElements?: number
   /** RMS-relative difference that is allowed. */
   readonly tolerance?: number
@@ -35,7 +35,7 @@ export interface SelfTestOptions {
  * sizes. Needs the cpu backend to be there. Takes under two seconds on wasm.
  */
 export async function selfTest(options: SelfTestOptions = {}): Promise<SelfTestReport> {
-  const { maxElements = 2_000, tolerance = 2e-3, fallBack = true } = options
+  const { maxElements = 4_000, tolerance = 2e-3, fallBack = true } = options
   const backend = getBackend()
   const started = performance.now()
   const verdicts: KernelVerdict[] = []
@@ -80,7 +80,7 @@ async function judge(op: AnyOp, backend: string, maxElements: number, tolerance:
 async function results(
   op: AnyOp,
   example: OpExample<unknown>,
-  inputs: Readonly<Record<string, PlainInput>>,
+  inputs: Readonly<Record<string, Drawn>>,
 ): Promise<Record<string, Float32Array>> {
   engine().startScope('self-test')
   try {

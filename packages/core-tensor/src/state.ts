@@ -133,11 +133,12 @@ export interface SavedState {
 
 /** Reads a state back to plain data; `loadState` makes it live again, in this process or another. */
 export async function saveState(state: State): Promise<SavedState> {
-  const tensors: Record<string, SavedState['tensors'][string]> = {}
-  for (const [path, leaf] of leaves(state)) {
-    if (leaf instanceof Tensor)
-      tensors[path] = { shape: leaf.shape, dtype: leaf.dtype, values: (await leaf.data()).slice() as TypedArray }
-  }
+  const entries = [...leaves(state)].map(async ([path, leaf]): Promise<[string, SavedState['tensors'][string]][]> => {
+    if (!(leaf instanceof Tensor)) return []
+    const { shape, dtype } = leaf
+    return [[path, { shape, dtype, values: (await leaf.data()).slice() as TypedArray }]]
+  })
+  const tensors = Object.fromEntries((await Promise.all(entries)).flat())
   return { structure: outline(state, ''), tensors }
 }
 

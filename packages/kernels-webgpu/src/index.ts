@@ -1,6 +1,6 @@
 import { registerOpKernel } from '@mneme/core-tensor'
 import { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
-import { findBackendFactory, registerBackend, removeBackend, setBackend } from '@tensorflow/tfjs-core'
+import { env, findBackendFactory, registerBackend, removeBackend, setBackend } from '@tensorflow/tfjs-core'
 import { type DeviceOptions, requestDevice, SoftwareAdapterError, type WebGPUDevice } from './device.js'
 import { kernelOps, registerKernels } from './register.js'
 
@@ -42,6 +42,8 @@ async function start(options: UseWebGPUOptions): Promise<WebGPUDevice> {
       `useWebGPU: expected a graphics card, got the software adapter ${vendor} ${architecture}. Use @mneme/kernels-wasm, or pass allowSoftware.`,
     )
   }
+  // tfjs would compute small ops on the processor, and some of those wait for the device, which Node cannot
+  env().set('WEBGPU_CPU_FORWARD', false)
   const backend = new WebGPUBackend(found.device, found.info as GPUAdapterInfo)
   registerKernels(backend)
   // tfjs registers a backend of its own on import where it sees WebGPU

@@ -1,2 +1,3 @@
 export * from './describe-mixer.js'
+export * from './describe-op.js'
 export * from './tolerance.js'

@@ -17,9 +17,9 @@ import {
 } from './index.js'
 
 const catalogue: Catalogue = { loadPaper, loadTask: loadTask as Catalogue['loadTask'] }
-const small = { dModel: 8, nLayers: 2, ffMult: 2 }
+const small = { dModel: 4, nLayers: 1, ffMult: 1 }
 const novel = { paper: 'min-rnn', config: small, task: 'novel', seed: 3 }
-const settings = { steps: 6, batch: 2, length: 8, evalEvery: 0, evalBatches: 1, lr: 1e-2, warmup: 2 }
+const settings = { steps: 6, batch: 2, length: 4, evalEvery: 0, evalBatches: 1, lr: 1e-2, warmup: 2 }
 
 const start = async (experiment: object): Promise<Run> => Run.create(await resolveExperiment(experiment, catalogue))
 
@@ -105,7 +105,7 @@ test('gradients of several batches are averaged before one step', async () => {
   const run = await start({ ...novel, train: { ...settings, accumulate: 3 } })
   const report = await run.advance()
   expect(report.step).toBe(1)
-  expect(run.tokensSeen).toBe(3 * 2 * 8)
+  expect(run.tokensSeen).toBe(3 * 2 * 4)
   run.dispose()
 })
 

@@ -208,11 +208,18 @@ export class Run {
 
   /** The whole run as plain data. */
   async snapshot(): Promise<RunSnapshot> {
-    const tensors: Record<string, { shape: readonly number[]; values: Float32Array }> = {}
-    for (const [name, value] of Object.entries(await this.model.stateDict()))
-      tensors[`model.${name}`] = { shape: value.shape, values: value.values as Float32Array }
-    for (const [name, value] of this.optimizer.moments())
-      tensors[name] = { shape: value.shape, values: (await value.data()).slice() as Float32Array }
+    const model = await this.model.stateDict()
+    const moments = await Promise.all(
+      Array.from(this.optimizer.moments(), async ([name, value]) => {
+        return [name, { shape: value.shape, values: (await value.data()).slice() as Float32Array }] as const
+      }),
+    )
+    const tensors = Object.fromEntries([
+      ...Object.entries(model).map(
+        ([name, value]) => [`model.${name}`, value as { shape: number[]; values: Float32Array }] as const,
+      ),
+      ...moments,
+    ])
     return {
       experiment: this.setup.experiment,
       step: this.taken,

@@ -1,4 +1,4 @@
-import { exp, expandDims, logSoftmax, mul, neg, oneHot, sub, sum, type Tensor } from '@tensorflow/tfjs-core'
+import { cast, exp, expandDims, logSoftmax, mul, neg, oneHot, sub, sum, type Tensor } from '@tensorflow/tfjs-core'
 import { defineOp } from '../op.js'
 
 interface Inputs {
@@ -6,6 +6,10 @@ interface Inputs {
   /** int32, each in [0, V); mask out what is not to count after the call. */
   readonly targets: Tensor
 }
+
+/** 1 at the target of each row, `[N, V]`. tfjs on wasm writes float one-hots as integers, so they are cast. */
+const chosenOf = (logits: Tensor, targets: Tensor): Tensor =>
+  cast(oneHot(targets, logits.shape[1] as number), 'float32')
 
 /**
  * Negative log-likelihood of the target under softmax(logits), in nats, one a row.
@@ -19,12 +23,12 @@ export const crossEntropy = defineOp<Inputs, object, { readonly nll: Tensor }>({
   draw: { targets: 'ids' },
   attrs: {},
   reference({ logits, targets }) {
-    const chosen = mul(logSoftmax(logits), oneHot(targets, logits.shape[1] as number, 1, 0, 'float32'))
+    const chosen = mul(logSoftmax(logits), chosenOf(logits, targets))
     return { nll: neg(sum(chosen, -1)) }
   },
   gradient({ nll: dy }, { logits, targets }) {
     const probabilities = exp(logSoftmax(logits))
-    const residual = sub(probabilities, oneHot(targets, logits.shape[1] as number, 1, 0, 'float32'))
+    const residual = sub(probabilities, chosenOf(logits, targets))
     return { logits: mul(expandDims(dy, 1), residual) }
   },
   cost: ({ N = 1, V = 1 }) => ({ flops: 4 * N * V, bytes: 4 * N * V, passes: 2 }),

@@ -10,13 +10,13 @@ import {
   matMul,
   minimum,
   mul,
+  ones,
   pad,
   reshape,
   slice,
   sub,
   type Tensor,
   tensor2d,
-  tile,
   transpose,
   unstack,
   zeros,
@@ -166,7 +166,7 @@ function chunkDecays({ q, logDecay, resets }: Inputs, n: number, C: number): Chu
   }
   if (resets === undefined) return open
   // a reset is a new document: tokens see the state and each other only within one
-  const starts = tile(reshape(resets, [B, T, 1, 1]), [1, 1, H, 1])
+  const starts = mul(reshape(resets, [B, T, 1, 1]), ones([1, 1, H, 1]))
   const documents = cumsum(chunked(starts, n, C), 2)
   const lastDocument = slice(documents, [0, 0, C - 1, 0], [N, n, 1, 1])
   const same = (a: Tensor, b: Tensor | number): Tensor => cast(equal(a, b), 'float32')

@@ -50,6 +50,8 @@ interface Outputs {
 }
 
 const MASKED = -1e30
+/** A row that sees something sums to at least 1; a smaller floor would vanish when a gradient squares it. */
+const NOTHING = 1e-9
 
 /** 0 where query i may see key j, MASKED elsewhere; queries stand at the end of the keys. `[T, S]` */
 function openness(T: number, S: number, { causal, window, sinks }: Attrs): Tensor | null {
@@ -90,11 +92,11 @@ function reference({ q, k, v, bias, queryDocuments, keyDocuments }: Inputs, attr
   const top = stopGradient(maximum(max(scores, -1, true), MASKED / 2))
   const weights = exp(sub(scores, top))
   const total = sum(weights, -1, true)
-  const normed = div(weights, maximum(total, 1e-30))
+  const normed = div(weights, maximum(total, NOTHING))
   const o = matMul(reshape(normed, [B * G, R * T, S]), values)
   return {
     o: transpose(reshape(o, [B, H, T, V]), [0, 2, 1, 3]),
-    lse: reshape(add(top, log(maximum(total, 1e-30))), [B, H, T]),
+    lse: reshape(add(top, log(maximum(total, NOTHING))), [B, H, T]),
   }
 }
 

@@ -1,0 +1,8 @@
+export { adamW } from './adam-w'
+export { crossEntropy, crossEntropyBackward } from './cross-entropy'
+export { embedding } from './embedding'
+export { linearScan, linearScanBackward } from './linear-scan'
+export { matMul, matMulScratch } from './mat-mul'
+export { oneHot } from './one-hot'
+export { rmsNorm, rmsNormBackward } from './rms-norm'
+export { segmentSum, segmentSumInt } from './segment-sum'

@@ -1,0 +1,66 @@
+import { registerOpKernel } from '@mneme/core-tensor'
+import { getThreadsCount, setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
+import {
+  BatchMatMul,
+  engine,
+  getKernel,
+  type KernelFunc,
+  OneHot,
+  ready,
+  registerKernel,
+  setBackend,
+  unregisterKernel,
+} from '@tensorflow/tfjs-core'
+import { adamW } from './adam-w.js'
+import { crossEntropy } from './cross-entropy.js'
+import { embedding } from './embedding.js'
+import { loadKernels } from './heap.js'
+import { linearScan } from './linear-scan.js'
+import { matMulBeside } from './mat-mul.js'
+import { oneHotBeside } from './one-hot.js'
+import { rmsNorm } from './rms-norm.js'
+import { segmentSum } from './segment-sum.js'
+
+export interface WasmOptions {
+  /**
+   * Where the browser finds the binaries of tfjs-backend-wasm: a folder (with its last slash), or a URL for each of the
+   * three files. Not needed in Node.
+   */
+  readonly wasmPaths?: string | Readonly<Record<string, string>>
+}
+
+const opKernels = { adamW, crossEntropy, embedding, linearScan, rmsNorm }
+let registered = false
+
+/**
+ * Makes the tfjs WASM backend current and loads our SIMD kernels on its memory: ops of core-tensor, a faster `matMul`,
+ * `unsortedSegmentSum`, and a right `oneHot` of floats. Calling it again only makes the backend current. An engine without SIMD keeps tfjs's own
+ * kernels and the ops' references.
+ *
+ * @throws Error if the backend does not start, mostly because its binaries are not where `wasmPaths` says
+ */
+export async function useWasm(options: WasmOptions = {}): Promise<void> {
+  if (options.wasmPaths !== undefined) setWasmPaths(options.wasmPaths)
+  const started = await setBackend('wasm')
+  if (!started) {
+    throw new Error("useWasm: the tfjs backend 'wasm' did not start. Give wasmPaths, where its .wasm files are served.")
+  }
+  await ready()
+  if ((await loadKernels(engine().backend)) === null) {
+    console.debug('useWasm: this engine has no WebAssembly SIMD; tfjs kernels and references run.')
+    return
+  }
+  if (registered) return
+  registered = true
+  for (const [op, kernel] of Object.entries(opKernels)) registerOpKernel(op, 'wasm', kernel)
+  replace(BatchMatMul, (original) => matMulBeside(original, getThreadsCount()))
+  replace(OneHot, oneHotBeside)
+  if (!getKernel(segmentSum.kernelName, 'wasm')) registerKernel(segmentSum)
+}
+
+/** Puts a kernel in the place of one of tfjs, which it may still call. */
+function replace(kernelName: string, kernel: (original: KernelFunc) => KernelFunc): void {
+  const original = getKernel(kernelName, 'wasm')
+  unregisterKernel(kernelName, 'wasm')
+  registerKernel({ ...original, kernelFunc: kernel(original.kernelFunc) })
+}

@@ -1,0 +1,3 @@
+import { useWasm } from './index.js'
+
+await useWasm()
