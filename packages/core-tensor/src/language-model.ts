@@ -3,7 +3,8 @@ import type { Mixed, MixerTraits, Pass, SequenceMixer } from './mixer.js'
 import { Module } from './module.js'
 import type { Embedding } from './nn/embedding.js'
 import type { TokenMap } from './nn/feed-forward.js'
-import { affine, type Linear } from './nn/linear.js'
+import type { Linear } from './nn/linear.js'
+import { affine } from './ops/affine.js'
 import { crossEntropy } from './ops/cross-entropy.js'
 import { dims } from './shape.js'
 import type { State } from './state.js'
@@ -73,7 +74,11 @@ export class LanguageModel extends Module implements TokenModel {
     const x = this.embeddingScale === 1 ? embedded : mul(embedded, this.embeddingScale)
     const mixed = this.body.forward(x, state ?? this.initialState(B), pass)
     const h = this.norm ? this.norm.forward(mixed.y) : mixed.y
-    return { y: this.head ? this.head.forward(h) : affine(h, this.embedding.weight, this.headBias), state: mixed.state }
+    return { y: this.head ? this.head.forward(h) : this.tied(h), state: mixed.state }
+  }
+
+  private tied(h: Tensor): Tensor {
+    return affine({ x: h, weight: this.embedding.weight, ...(this.headBias && { bias: this.headBias }) }).y
   }
 
   stateBytes(length: number): number {

@@ -26,13 +26,20 @@ const numbers: Readonly<Record<Draw, (rng: Rng, V: number) => number>> = {
 /** Draws whose values are whole numbers: an op need not be smooth in them. */
 export const discrete: ReadonlySet<Draw> = new Set<Draw>(['ids', 'mask', 'rare', 'few'])
 
-/** Sizes of `'B T D'` or of an optional `'?B T D'`. `'*N'` may have any shape of N values: here it has two axes. */
+/**
+ * Sizes of `'B T D'` or of an optional `'?B T D'`. `'*N'` may have any shape of N values, and `'...N D'` any axes before
+ * the last: here N is spread over two axes where it is even.
+ */
 export function shapeOf(axes: string, sizes: Dims): number[] {
   const plain = axes.replace('?', '')
   const size = (axis: string): number => sizes[axis] ?? Number(axis)
-  if (!plain.startsWith('*')) return plain.split(' ').map(size)
-  const N = size(plain.slice(1))
-  return N % 2 === 0 ? [2, N / 2] : [N, 1]
+  if (plain.startsWith('*')) {
+    const N = size(plain.slice(1))
+    return N % 2 === 0 ? [2, N / 2] : [N, 1]
+  }
+  if (!plain.startsWith('...')) return plain.split(' ').map(size)
+  const [N, ...last] = plain.slice(3).split(' ').map(size) as [number, ...number[]]
+  return N % 2 === 0 ? [2, N / 2, ...last] : [N, ...last]
 }
 
 /** The inputs of one example, without those that it omits. The same seed gives the same values on every backend. */

@@ -43,8 +43,8 @@ export interface OpSpec<I extends object, A extends object, O extends object> {
   /** KaTeX; shown in the docs and in the playground. */
   readonly equation: string
   /**
-   * Axes of each input, `'B T D'`; a leading `?` marks an optional one, and `'*N'` is any shape of N values. Letters are
-   * shared between inputs.
+   * Axes of each input, `'B T D'`; a leading `?` marks an optional one, `'*N'` is any shape of N values, and
+   * `'...N D'` any axes of N values in all before the last. Letters are shared between inputs.
    */
   readonly inputs: { readonly [K in keyof I]-?: string }
   readonly outputs: { readonly [K in keyof O]-?: string }
@@ -52,6 +52,8 @@ export interface OpSpec<I extends object, A extends object, O extends object> {
   /** Default attributes; also the list of the names that exist. */
   readonly attrs: A
   reference(inputs: I, attrs: A): O
+  /** False where `gradient` and backward kernels never look at the outputs, which then need not be kept. */
+  readonly keepOutputs?: boolean
   /** Gradients of every floating input, from those of the outputs. Written in tfjs ops, so that it has gradients itself. */
   gradient(dys: Required<O>, inputs: I, outputs: Required<O>, attrs: A): { readonly [K in keyof I]?: Tensor }
   cost(sizes: Dims, attrs: A): OpCost
@@ -151,11 +153,20 @@ function checkInputs<I extends object>(spec: { name: string; inputs: object }, i
       throw new TypeError(`${spec.name}: input '${name}' is missing.`)
     }
     const plain = optional ? axes.slice(1) : axes
-    const seen = plain.startsWith('*') ? { shape: [tensor.size] } : tensor
-    Object.assign(sizes, dims(`${spec.name} ${name}`, seen, plain.replace('*', ''), sizes))
+    Object.assign(sizes, dims(`${spec.name} ${name}`, folded(tensor, plain), plain.replace(/^(\*|\.\.\.)/, ''), sizes))
     present[name] = tensor
   }
   return present
+}
+
+/** The tensor's shape as its axes see it: `'*N'` counts values, `'...N D'` folds all axes before the named ones. */
+function folded(tensor: Tensor, axes: string): Pick<Tensor, 'shape'> {
+  if (axes.startsWith('*')) return { shape: [tensor.size] }
+  if (!axes.startsWith('...')) return tensor
+  const kept = axes.split(' ').length - 1
+  if (tensor.rank <= kept) return tensor
+  const last = tensor.shape.slice(tensor.rank - kept)
+  return { shape: [tensor.shape.slice(0, tensor.rank - kept).reduce((a, b) => a * b, 1), ...last] }
 }
 
 /** tfjs saves inputs for the backward pass only if they come as a list, so the names travel as an attribute. */
@@ -196,16 +207,18 @@ function registerOpGradient(spec: PlainSpec, kernelName: string, outputNames: re
   registerGradient({
     kernelName,
     saveAllInputs: true,
-    outputsToSave: outputNames.map(() => true),
+    outputsToSave: outputNames.map(() => spec.keepOutputs ?? true),
     gradFunc: (dy, saved, attrs) => {
       const { $op, $inputs } = attrs as unknown as Carried
       const inputs = named($inputs, saved)
-      const outputs = named(outputNames, saved.slice($inputs.length))
+      const outputs = named(spec.keepOutputs === false ? [] : outputNames, saved.slice($inputs.length))
       const dys = named(outputNames, Array.isArray(dy) ? dy : [dy])
-      const grads = runBackward(spec, kernelName, dys, inputs, outputs, $op)
-      // each closure runs in a tidy of its own, so hand out clones of what was computed together
+      const { grads, fresh } = runBackward(spec, kernelName, dys, inputs, outputs, $op)
+      // tfjs frees a gradient once it is added to another: what may be one tensor under two names is handed out as clones
       return Object.fromEntries(
-        $inputs.flatMap((name, i) => (grads[name] ? [[i, () => clone(grads[name] as Tensor)]] : [])),
+        $inputs.flatMap((name, i) =>
+          grads[name] ? [[i, () => (fresh ? (grads[name] as Tensor) : clone(grads[name] as Tensor))]] : [],
+        ),
       )
     },
   })
@@ -215,6 +228,12 @@ function named(names: readonly string[], tensors: readonly Tensor[]): Record<str
   return Object.fromEntries(names.map((name, i) => [name, tensors[i] as Tensor]))
 }
 
+interface Backward {
+  readonly grads: Record<string, Tensor>
+  /** Whether every gradient is a tensor of its own. */
+  readonly fresh: boolean
+}
+
 function runBackward(
   spec: PlainSpec,
   kernelName: string,
@@ -222,16 +241,22 @@ function runBackward(
   inputs: Record<string, Tensor>,
   outputs: Record<string, Tensor>,
   attrs: Record<string, unknown>,
-): Record<string, Tensor> {
+): Backward {
   const kernel = accepted(spec.name, engine().backendName, inputs, attrs)
   if (kernel?.backward === undefined) {
-    return spec.gradient(dys as never, inputs, outputs as never, attrs) as Record<string, Tensor>
+    return {
+      grads: spec.gradient(dys as never, inputs, outputs as never, attrs) as Record<string, Tensor>,
+      fresh: false,
+    }
   }
   const differentiable = Object.keys(inputs).filter((name) => (inputs[name] as Tensor).dtype === 'float32')
   const backwardName = `${kernelName}.backward`
   ensureBackward(spec, backwardName, kernel.backward.bind(kernel))
   const flat = { ...prefixed('dy.', dys), ...prefixed('in.', inputs), ...prefixed('out.', outputs) }
-  return named(differentiable, runKernel(backwardName, flat, { $op: attrs, $grads: differentiable }))
+  return {
+    grads: named(differentiable, runKernel(backwardName, flat, { $op: attrs, $grads: differentiable })),
+    fresh: true,
+  }
 }
 
 function prefixed(prefix: string, tensors: Record<string, Tensor>): Record<string, Tensor> {

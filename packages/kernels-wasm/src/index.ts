@@ -12,14 +12,18 @@ import {
   unregisterKernel,
 } from '@tensorflow/tfjs-core'
 import { adamW } from './adam-w.js'
+import { affine } from './affine.js'
 import { crossEntropy } from './cross-entropy.js'
 import { embedding } from './embedding.js'
+import { gelu } from './gelu.js'
 import { loadKernels } from './heap.js'
 import { linearScan } from './linear-scan.js'
 import { matMulBeside } from './mat-mul.js'
+import { minGru } from './min-gru.js'
 import { oneHotBeside } from './one-hot.js'
 import { rmsNorm } from './rms-norm.js'
 import { segmentSum } from './segment-sum.js'
+import { squaredNorm } from './squared-norm.js'
 
 export interface WasmOptions {
   /**
@@ -29,7 +33,7 @@ export interface WasmOptions {
   readonly wasmPaths?: string | Readonly<Record<string, string>>
 }
 
-const opKernels = { adamW, crossEntropy, embedding, linearScan, rmsNorm }
+const opKernels = { adamW, affine, crossEntropy, embedding, gelu, linearScan, minGru, rmsNorm, squaredNorm }
 let registered = false
 
 /**

@@ -1,5 +1,5 @@
 import type { OpKernel } from '@mneme/core-tensor'
-import type { TensorInfo } from '@tensorflow/tfjs-core'
+import { type TensorInfo, util } from '@tensorflow/tfjs-core'
 import { heapOf, typesFit } from './heap.js'
 
 type Inputs = { readonly x: TensorInfo; readonly weight?: TensorInfo }
@@ -10,7 +10,8 @@ export const rmsNorm: OpKernel = {
 
   forward(inputs, { eps }, backend) {
     const { x, weight } = inputs as Inputs
-    const [count, width] = x.shape as [number, number]
+    const width = x.shape.at(-1) as number
+    const count = util.sizeFromShape(x.shape) / width
     const heap = heapOf(backend)
     const y = heap.output(x.shape)
     heap.kernels.rmsNorm(heap.address(x), heap.address(weight), heap.address(y), count, width, eps as number)
@@ -19,7 +20,8 @@ export const rmsNorm: OpKernel = {
 
   backward(dys, inputs, _outputs, { eps }, backend) {
     const { x, weight } = inputs as Inputs
-    const [count, width] = x.shape as [number, number]
+    const width = x.shape.at(-1) as number
+    const count = util.sizeFromShape(x.shape) / width
     const heap = heapOf(backend)
     const dx = heap.output(x.shape)
     const dweight = weight && heap.output(weight.shape)

@@ -1,31 +1,21 @@
 import {
   constant,
   dims,
+  type Gaps,
   gapsOf,
   Linear,
   linearScan,
   type Mixed,
   type MixerTraits,
   Module,
+  minGru,
   overGaps,
   type Pass,
+  positive,
   type Rng,
   type SequenceMixer,
 } from '@mneme/core-tensor'
-import {
-  add,
-  minimum,
-  mul,
-  neg,
-  relu,
-  reshape,
-  sigmoid,
-  slice,
-  softplus,
-  split,
-  sub,
-  type Tensor,
-} from '@tensorflow/tfjs-core'
+import { mul, neg, reshape, sigmoid, slice, softplus, split, sub, type Tensor } from '@tensorflow/tfjs-core'
 
 export interface MinRnnOptions {
   readonly dModel: number
@@ -39,11 +29,6 @@ export interface MinRnnOptions {
 interface Coefficients {
   readonly a: Tensor
   readonly b: Tensor
-}
-
-/** `x + 0.5` for x >= 0, `sigmoid(x)` below: positive and continuous, so that the scan may also run on logarithms. */
-export function positive(x: Tensor): Tensor {
-  return add(relu(x), sigmoid(minimum(x, 0)))
 }
 
 /** minGRU: the gate looks at the token alone. `z = sigmoid(gate)`, `a = 1 - z`, `b = z g(hidden)`. All `[B, T, D]`. */
@@ -95,12 +80,9 @@ abstract class MinRnn extends Module implements SequenceMixer<Tensor> {
   forward(x: Tensor, state?: Tensor, pass?: Pass): Mixed<Tensor> {
     const { B, T } = dims('MinRnn.forward x', x, 'B T D', { D: this.dModel })
     const projected = this.projection.forward(x)
-    const parts = split(projected, (projected.shape[2] as number) / this.inner, 2)
     const initial = this.initialState(B)
     const gaps = gapsOf('MinRnn.forward', pass, B, T)
-    const scan = overGaps(...pairOf(this.coefficients(parts)), gaps, initial)
-    const { h } = linearScan({ ...scan, h0: state ?? initial })
-    pass?.record?.record('decay', scan.a)
+    const h = this.scan(projected, state ?? initial, gaps, initial, pass)
     pass?.record?.record('state', h)
     return {
       y: this.outProj ? this.outProj.forward(h) : h,
@@ -108,12 +90,18 @@ abstract class MinRnn extends Module implements SequenceMixer<Tensor> {
     }
   }
 
+  /** States of every token, `[B, T, E]`, from the projected parts. */
+  protected scan(projected: Tensor, h0: Tensor, gaps: Gaps | null, initial: Tensor, pass?: Pass): Tensor {
+    const parts = split(projected, (projected.shape[2] as number) / this.inner, 2)
+    const { a, b } = this.coefficients(parts)
+    pass?.record?.record('decay', a)
+    return linearScan({ ...overGaps(a, b, gaps, initial), h0 }).h
+  }
+
   stateBytes(): number {
     return 4 * this.inner
   }
 }
-
-const pairOf = ({ a, b }: Coefficients): [Tensor, Tensor] => [a, b]
 
 export class MinGRU extends MinRnn {
   constructor(options: MinRnnOptions, rng: Rng) {
@@ -122,6 +110,12 @@ export class MinGRU extends MinRnn {
 
   protected coefficients([hidden, gate]: readonly [Tensor, Tensor]): Coefficients {
     return minGruCoefficients(hidden, gate)
+  }
+
+  /** One op where nothing has to be stepped over or looked at. */
+  protected override scan(projected: Tensor, h0: Tensor, gaps: Gaps | null, initial: Tensor, pass?: Pass): Tensor {
+    if (gaps !== null || pass?.record) return super.scan(projected, h0, gaps, initial, pass)
+    return minGru({ projected, h0 }).h
   }
 }
 

@@ -1,15 +1,5 @@
-import { adamW, type Module, type Recipe } from '@mneme/core-tensor'
-import {
-  add,
-  type Scalar,
-  square,
-  stack,
-  sum,
-  type Tensor,
-  tidy,
-  type Variable,
-  zerosLike,
-} from '@tensorflow/tfjs-core'
+import { adamW, type Module, type Recipe, squaredNorm } from '@mneme/core-tensor'
+import { add, concat, type Scalar, sum, type Tensor, tidy, type Variable, zerosLike } from '@tensorflow/tfjs-core'
 
 export interface AdamWOptions {
   readonly beta1: number
@@ -121,10 +111,10 @@ export class AdamW {
 }
 
 /** Sum of the squares of all gradients, a scalar on the device. */
-export function squaredNorm(grads: readonly (Tensor | null)[]): Scalar {
+export function globalSquaredNorm(grads: readonly (Tensor | null)[]): Scalar {
   return tidy(() => {
-    const parts = grads.filter((g) => g !== null).map((g) => sum(square(g)))
-    return (parts.length === 1 ? parts[0] : sum(stack(parts))) as Scalar
+    const parts = grads.filter((g) => g !== null).map((x) => squaredNorm({ x }).value)
+    return sum(parts.length === 1 ? (parts[0] as Tensor) : concat(parts)) as Scalar
   })
 }
 

@@ -24,7 +24,7 @@ import {
 } from '@tensorflow/tfjs-core'
 import type { Batch, Stream } from './data.js'
 import type { ResolvedExperiment } from './experiment.js'
-import { AdamW, accumulated, squaredNorm } from './optimizer.js'
+import { AdamW, accumulated, globalSquaredNorm } from './optimizer.js'
 import { learningRate } from './schedule.js'
 
 /** What one training step did. */
@@ -173,7 +173,7 @@ export class Run {
     losses: readonly Tensor[],
     grads: readonly (Tensor | null)[],
   ): Promise<{ loss: number; gradNorm: number }> {
-    const both = tidy(() => stack([...losses.map((l) => reshape(l, [])), squaredNorm(grads)]))
+    const both = tidy(() => stack([...losses.map((l) => reshape(l, [])), globalSquaredNorm(grads)]))
     const values = (await both.data()) as Float32Array
     both.dispose()
     const { accumulate } = this.setup.train

@@ -1,9 +1,10 @@
-import { add, div, erf, mul, relu, sigmoid, square, type Tensor, tanh, elu as tfElu } from '@tensorflow/tfjs-core'
+import { add, mul, relu, sigmoid, square, type Tensor, tanh, elu as tfElu } from '@tensorflow/tfjs-core'
+import { geluOp } from '../ops/gelu.js'
 
 export type Activation = (x: Tensor) => Tensor
 
 /** Gaussian error linear unit, the exact form. Hendrycks and Gimpel 2016, arXiv:1606.08415. */
-export const gelu: Activation = (x) => mul(mul(x, 0.5), add(erf(div(x, Math.SQRT2)), 1))
+export const gelu: Activation = (x) => geluOp({ x }).y
 
 /** GELU by tanh, as GPT-2 has it (`gelu_new`). */
 export const geluTanh: Activation = (x) => {

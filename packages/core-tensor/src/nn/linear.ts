@@ -1,6 +1,7 @@
-import { add, matMul, reshape, type Tensor, type Tensor2D, type Variable } from '@tensorflow/tfjs-core'
+import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { linearUniform, normal } from '../init.js'
 import { Module, parameter } from '../module.js'
+import { affine } from '../ops/affine.js'
 import type { Rng } from '../rng.js'
 
 export interface LinearOptions {
@@ -25,20 +26,8 @@ export class Linear extends Module {
 
   /** `[..., in]` to `[..., out]`. */
   forward(x: Tensor): Tensor {
-    return affine(x, this.weight, this.bias)
+    return affine({ x, weight: this.weight, ...(this.bias && { bias: this.bias }) }).y
   }
-}
-
-/** `x Wᵀ + b` over the last axis, W `[out, in]`. */
-export function affine(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
-  const dIn = weight.shape[1] as number
-  const dOut = weight.shape[0] as number
-  const got = x.shape[x.rank - 1]
-  if (got !== dIn) throw new RangeError(`Linear.forward x: expected [..., ${dIn}], got [${x.shape.join(', ')}].`)
-  const rows = x.rank === 2 ? x : reshape(x, [-1, dIn])
-  const product = matMul(rows as Tensor2D, weight as Tensor2D, false, true)
-  const y = bias ? add(product, bias) : product
-  return x.rank === 2 ? y : reshape(y, [...x.shape.slice(0, -1), dOut])
 }
 
 /** Normal weights of a given deviation, as most published decoders start. */

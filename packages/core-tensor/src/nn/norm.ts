@@ -7,8 +7,6 @@ import { rmsNorm } from '../ops/rms-norm.js'
 /** PyTorch's epsilon where a module gives none: the spacing of float32 at 1. */
 export const FLOAT_EPSILON = 2 ** -23
 
-const rows = (x: Tensor): Tensor => (x.rank === 2 ? x : reshape(x, [-1, x.shape[x.rank - 1] as number]))
-
 /** Root mean square normalisation over the last axis, any rank. Source: arXiv:1910.07467. */
 export class RMSNorm extends Module {
   readonly weight: Variable
@@ -22,7 +20,7 @@ export class RMSNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return reshape(rmsNorm({ x: rows(x), weight: this.weight }, { eps: this.eps }).y, x.shape)
+    return rmsNorm({ x, weight: this.weight }, { eps: this.eps }).y
   }
 }
 
@@ -41,7 +39,7 @@ export class LayerNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return reshape(layerNorm({ x: rows(x), weight: this.weight, bias: this.bias }, { eps: this.eps }).y, x.shape)
+    return layerNorm({ x, weight: this.weight, bias: this.bias }, { eps: this.eps }).y
   }
 }
 

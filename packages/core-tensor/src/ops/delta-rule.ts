@@ -202,6 +202,7 @@ export const deltaRule = defineOp<Inputs, Attrs, Outputs>({
   },
   outputs: { o: 'B T H V', state: 'B H K V' },
   draw: { k: 'unitVector', beta: 'unit', logDecay: 'logDecay', resets: 'rare' },
+  keepOutputs: false,
   attrs: { chunk: 64, scale: 0 },
   reference,
   gradient: differentiated(reference),

@@ -17,6 +17,7 @@ export const embedding = defineOp<Inputs, object, { readonly y: Tensor }>({
   inputs: { table: 'V D', ids: 'N' },
   outputs: { y: 'N D' },
   draw: { ids: 'ids' },
+  keepOutputs: false,
   attrs: {},
   reference: ({ table, ids }) => ({ y: gather(table, ids) }),
   gradient: ({ y: dy }, { table, ids }) => ({

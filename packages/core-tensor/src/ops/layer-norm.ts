@@ -1,5 +1,6 @@
-import { add, mean, mul, rsqrt, square, sub, sum, type Tensor } from '@tensorflow/tfjs-core'
+import { add, mean, mul, rsqrt, square, sub, type Tensor } from '@tensorflow/tfjs-core'
 import { defineOp } from '../op.js'
+import { sumOverRows } from './rms-norm.js'
 
 interface Inputs {
   readonly x: Tensor
@@ -19,13 +20,14 @@ function normalise(x: Tensor, eps: number): { normed: Tensor; inverse: Tensor } 
 
 /**
  * Layer normalisation over the last axis, with the biased variance.
- * x `[N, D]`, weight and bias `[D]` (ones and zeros if absent). Source: Ba et al. 2016, arXiv:1607.06450.
+ * x `[..., D]`, weight and bias `[D]` (ones and zeros if absent). Source: Ba et al. 2016, arXiv:1607.06450.
  */
 export const layerNorm = defineOp<Inputs, Attrs, { readonly y: Tensor }>({
   name: 'layerNorm',
   equation: 'y = \\frac{x - \\mathrm{mean}(x)}{\\sqrt{\\mathrm{var}(x) + \\epsilon}} \\odot w + b',
-  inputs: { x: 'N D', weight: '?D', bias: '?D' },
-  outputs: { y: 'N D' },
+  inputs: { x: '...N D', weight: '?D', bias: '?D' },
+  outputs: { y: '...N D' },
+  keepOutputs: false,
   attrs: { eps: 1e-5 },
   reference({ x, weight, bias }, { eps }) {
     const { normed } = normalise(x, eps)
@@ -38,8 +40,8 @@ export const layerNorm = defineOp<Inputs, Attrs, { readonly y: Tensor }>({
     const along = mul(normed, mean(mul(g, normed), -1, true))
     return {
       x: mul(inverse, sub(sub(g, mean(g, -1, true)), along)),
-      ...(weight && { weight: sum(mul(dy, normed), 0) }),
-      ...(bias && { bias: sum(dy, 0) }),
+      ...(weight && { weight: sumOverRows(mul(dy, normed)) }),
+      ...(bias && { bias: sumOverRows(dy) }),
     }
   },
   cost: ({ N = 1, D = 1 }) => ({ flops: 8 * N * D, bytes: 8 * N * D, passes: 1 }),

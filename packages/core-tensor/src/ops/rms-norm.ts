@@ -1,4 +1,4 @@
-import { add, div, mean, mul, rsqrt, square, sub, sum, type Tensor } from '@tensorflow/tfjs-core'
+import { add, div, mean, mul, reshape, rsqrt, square, sub, sum, type Tensor } from '@tensorflow/tfjs-core'
 import { defineOp } from '../op.js'
 
 interface Inputs {
@@ -12,16 +12,20 @@ interface Attrs {
 
 const inverseRms = (x: Tensor, eps: number): Tensor => rsqrt(add(mean(square(x), -1, true), eps))
 
+/** Sums over every axis but the last. */
+export const sumOverRows = (x: Tensor): Tensor => sum(reshape(x, [-1, x.shape[x.rank - 1] as number]), 0)
+
 /**
  * Root mean square normalisation over the last axis: `y = x / sqrt(mean(x^2) + eps) * weight`.
  *
- * x `[N, D]`, weight `[D]` (ones if absent). Source: Zhang and Sennrich 2019, arXiv:1910.07467.
+ * x `[..., D]`, weight `[D]` (ones if absent). Source: Zhang and Sennrich 2019, arXiv:1910.07467.
  */
 export const rmsNorm = defineOp<Inputs, Attrs, { readonly y: Tensor }>({
   name: 'rmsNorm',
   equation: 'y = \\frac{x}{\\sqrt{\\mathrm{mean}(x^2) + \\epsilon}} \\odot w',
-  inputs: { x: 'N D', weight: '?D' },
-  outputs: { y: 'N D' },
+  inputs: { x: '...N D', weight: '?D' },
+  outputs: { y: '...N D' },
+  keepOutputs: false,
   attrs: { eps: 1e-6 },
   reference({ x, weight }, { eps }) {
     const normed = mul(x, inverseRms(x, eps))
@@ -32,8 +36,8 @@ export const rmsNorm = defineOp<Inputs, Attrs, { readonly y: Tensor }>({
     const normed = mul(x, r)
     const g = weight ? mul(dy, weight) : dy
     return {
-      x: mul(r, sub(g, mul(normed, div(sum(mul(g, normed), -1, true), x.shape[1] as number)))),
-      ...(weight && { weight: sum(mul(dy, normed), 0) }),
+      x: mul(r, sub(g, mul(normed, div(sum(mul(g, normed), -1, true), x.shape[x.rank - 1] as number)))),
+      ...(weight && { weight: sumOverRows(mul(dy, normed)) }),
     }
   },
   cost: ({ N = 1, D = 1 }) => ({ flops: 4 * N * D, bytes: 8 * N * D, passes: 1 }),

@@ -53,6 +53,7 @@ export const rotary: Op<Inputs, Attrs, { readonly y: Tensor }> = defineOp({
     "(x_m, x_{m'}) \\leftarrow (x_m \\cos\\theta - x_{m'} \\sin\\theta,\\; x_{m'} \\cos\\theta + x_m \\sin\\theta)",
   inputs: { x: 'B T H K', cos: 'X T R', sin: 'X T R' },
   outputs: { y: 'B T H K' },
+  keepOutputs: false,
   attrs: { layout: 'half' } as Attrs,
   reference,
   // turning back is turning by the opposite angle

@@ -36,6 +36,7 @@ export const shortConv = defineOp<Inputs, object, Outputs>({
   equation: 'y_t = b + \\sum_{j=0}^{W-1} w_j \\odot x_{t-(W-1)+j}',
   inputs: { x: 'B T D', weight: 'D W', bias: '?D', tail: '?B P D' },
   outputs: { y: 'B T D', tail: 'B P D' },
+  keepOutputs: false,
   attrs: {},
   reference,
   gradient: differentiated(reference),

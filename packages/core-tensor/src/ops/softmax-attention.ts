@@ -121,6 +121,7 @@ export const softmaxAttention = defineOp<Inputs, Attrs, Outputs>({
   },
   outputs: { o: 'B T H V', lse: 'B H T' },
   draw: { queryDocuments: 'few', keyDocuments: 'few' },
+  keepOutputs: false,
   attrs: { causal: true, window: 0, sinks: 0, scale: 0, softCap: 0 },
   reference,
   gradient: differentiated(reference),
