@@ -1,5 +1,5 @@
 import { unknownName } from '@mneme/core-tensor'
-import { ready, setBackend } from '@tensorflow/tfjs-core'
+import { enableProdMode, ready, setBackend } from '@tensorflow/tfjs-core'
 
 export const devices = ['auto', 'cpu', 'wasm', 'webgpu'] as const
 export type Device = (typeof devices)[number]
@@ -16,6 +16,8 @@ export interface ChosenDevice {
  * @throws RangeError for an unknown device; Error if it cannot be had here
  */
 export async function useDevice(device: string): Promise<ChosenDevice> {
+  // without this, tfjs greets people with an advertisement for another backend
+  enableProdMode()
   switch (device) {
     case 'auto':
     case 'wasm': {

@@ -78,18 +78,18 @@ async function speakerOf({ run, checkpoint }: GenerateFlags): Promise<Speaker> {
   const snapshot = await loadRun(nodeStore(run as string))
   if (snapshot === null) throw new UsageError(`--run ${run}: expected a run there, got none.`)
   const setup = await resolveExperiment(snapshot.experiment, catalogue)
-  const { encode, decode } = await setup.task.vocabulary(setup.taskConfig)
+  const vocabulary = await setup.task.vocabulary(setup.taskConfig)
   const restored = await Run.create(setup)
   restored.restore(snapshot)
   restored.optimizer.dispose()
   return {
     model: restored.model,
     encode: (text) => {
-      if (encode === undefined)
+      if (vocabulary.encode === undefined)
         throw new UsageError(`generate: task '${setup.task.key}' has no text; give --ids 1,2,3.`)
-      return encode(text)
+      return vocabulary.encode(text)
     },
-    decode: (ids) => decode?.(ids) ?? `${Array.from(ids).join(' ')} `,
+    decode: (ids) => vocabulary.decode?.(ids) ?? `${Array.from(ids).join(' ')} `,
   }
 }
 

@@ -27,7 +27,10 @@ export function program(finish: (code: number) => void): Command {
   const mneme = new Command('mneme')
     .description('Sequence models with memory: train, sample, evaluate, inspect.')
     .showHelpAfterError('Run with --help to see what there is.')
-    .exitOverride((error) => finish(error.exitCode === 0 ? 0 : exitCodes.usage))
+    .exitOverride((error) => {
+      finish(error.exitCode === 0 ? 0 : exitCodes.usage)
+      throw error
+    })
 
   mneme
     .command('train')

@@ -103,6 +103,6 @@ function describe(
 
 /** Beside the run, the model alone in its published layout, where the paper has one. */
 async function publish(run: Run, { paper, config }: ResolvedExperiment, folder: string): Promise<void> {
-  if (paper.checkpoint === undefined) return
+  if (paper.checkpoint === undefined || paper.checkpoint.covers?.(config) === false) return
   await savePretrained(nodeStore(join(folder, 'model')), { model: run.model, paper, config })
 }

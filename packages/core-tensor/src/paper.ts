@@ -50,6 +50,8 @@ export interface NameRule {
 export interface CheckpointLayout<C> {
   /** `model_type` of config.json, or the reference's name where there is none. */
   readonly modelTypes: readonly string[]
+  /** Whether a configuration has a published form; all have where this is absent. */
+  covers?(config: C): boolean
   /** From the published config to ours; unknown keys are kept aside by the loader. */
   config(published: Readonly<Record<string, unknown>>): C
   /** And back. */
