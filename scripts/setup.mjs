@@ -53,10 +53,14 @@ export function chromium() {
   console.log("Chromium is missing: asking for Playwright's.")
   spawnSync('npx', ['playwright-core', 'install', 'chromium'], { cwd: root, stdio: 'inherit' })
   try {
-    const path = execFileSync('node', ['-e', "process.stdout.write(require('playwright-core').chromium.executablePath())"], {
-      cwd: root,
-      encoding: 'utf8',
-    })
+    const path = execFileSync(
+      'node',
+      ['-e', "process.stdout.write(require('playwright-core').chromium.executablePath())"],
+      {
+        cwd: root,
+        encoding: 'utf8',
+      },
+    )
     return existsSync(path) ? path : undefined
   } catch {
     return undefined

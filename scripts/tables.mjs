@@ -30,7 +30,10 @@ const pages = cards
 
 const targets = [
   { file: 'README.md', text: (old) => between(old, 'papers', table) },
-  { file: 'docs/papers.md', text: () => `# Papers\n\nGenerated from the cards by \`node scripts/tables.mjs\`.\n\n${table}\n\n${pages}` },
+  {
+    file: 'docs/papers.md',
+    text: () => `# Papers\n\nGenerated from the cards by \`node scripts/tables.mjs\`.\n\n${table}\n\n${pages}`,
+  },
 ]
 
 function between(text, name, content) {

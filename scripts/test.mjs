@@ -16,7 +16,14 @@ const withoutBrowser = ['--project', 'cpu', '--project', 'wasm']
 const report = join(mkdtempSync(join(tmpdir(), 'mneme-')), 'report.json')
 const { status } = spawnSync(
   'npx',
-  ['vitest', 'run', ...(browser ? [] : withoutBrowser), '--reporter=default', '--reporter=json', `--outputFile=${report}`],
+  [
+    'vitest',
+    'run',
+    ...(browser ? [] : withoutBrowser),
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile=${report}`,
+  ],
   { cwd: root, stdio: 'inherit', env: { ...process.env, ...(browser && { MNEME_CHROMIUM: browser }) } },
 )
 if (!browser) {
