@@ -31,12 +31,22 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      backend('cpu', ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.ts'], ['**/*.wasm.test.ts', '**/*.webgpu.test.ts', '**/*.browser.test.ts']),
+      backend(
+        'cpu',
+        ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.ts'],
+        ['**/*.wasm.test.ts', '**/*.webgpu.test.ts', '**/*.browser.test.ts'],
+      ),
       backend('wasm', [laws, 'packages/*/src/**/*.wasm.test.ts']),
       backend('webgpu', [laws, 'packages/*/src/**/*.webgpu.test.ts']),
       {
         resolve: { alias },
-        test: { name: 'browser', include: ['packages/*/src/**/*.browser.test.ts', 'apps/*/test/**/*.browser.test.ts'], pool: 'forks', testTimeout: 180_000, hookTimeout: 120_000 },
+        test: {
+          name: 'browser',
+          include: ['packages/*/src/**/*.browser.test.ts', 'apps/*/test/**/*.browser.test.ts'],
+          pool: 'forks',
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
       },
     ],
   },
