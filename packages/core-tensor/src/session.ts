@@ -13,6 +13,7 @@ import {
   saveState,
   stateBytes,
 } from './state.js'
+import { breather } from './turn.js'
 
 export interface GenerateOptions extends SamplingOptions {
   readonly maxNewTokens: number
@@ -118,7 +119,9 @@ export class Session {
     const options = withDefaults('generate', generateDefaults, given)
     checkSampling(options)
     if (options.seed !== null) this.rng = new Rng(options.seed)
+    const breathe = breather()
     for (let i = 0; i < options.maxNewTokens && !signal?.aborted; i++) {
+      await breathe()
       const started = performance.now()
       const token = sample(await this.nextScores(), options, this.seen, this.rng)
       if (signal?.aborted) return

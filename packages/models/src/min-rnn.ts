@@ -56,6 +56,7 @@ const checkpoint: CheckpointLayout<MinRnnConfig> = {
     normEps: 2 ** -23,
   }),
   publish: (config) => ({
+    reference: 'lucidrains/minGRU-pytorch, minGRU_pytorch/minLM.py, minLM',
     num_tokens: config.vocabulary,
     dim: config.dModel,
     depth: config.nLayers,

@@ -1,3 +1,4 @@
+import { breather } from '@mneme/core-tensor'
 import type { CheckpointStore } from '@mneme/core-tensor/io/store'
 import { saveRun } from './checkpoint.js'
 import type { Evaluation, Run, StepReport } from './run.js'
@@ -28,11 +29,13 @@ export async function* train(run: Run, { signal, store }: TrainOptions = {}): As
     savedAt = run.step
     return { type: 'checkpoint', step: run.step }
   }
+  const breathe = breather()
   while (!run.finished && !signal?.aborted) {
     yield { type: 'step', ...(await run.advance()) }
     const last = run.finished
     if (last || (evalEvery > 0 && run.step % evalEvery === 0)) yield { type: 'evaluation', ...(await run.evaluate()) }
     if (store && checkpointEvery > 0 && run.step % checkpointEvery === 0) yield await save()
+    await breathe()
   }
   if (store && savedAt !== run.step) yield await save()
 }
