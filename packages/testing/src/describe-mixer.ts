@@ -25,12 +25,15 @@ export function describePaper(paper: Paper): void {
   describeSequence(modelSubject(paper.card.key, build))
 }
 
-const LENGTH = 23
-const SPLITS = [
-  [1, 7, 2, 13],
-  [16, 7],
-  [5, 5, 5, 5, 3],
-]
+const LENGTH = process.env.MNEME_BACKEND === 'webgpu' ? 9 : 23
+const SPLITS =
+  LENGTH === 9
+    ? [[1, 5, 3]]
+    : [
+        [1, 7, 2, 13],
+        [16, 7],
+        [5, 5, 5, 5, 3],
+      ]
 
 function describeSequence(subject: Subject): void {
   describe(`laws of ${subject.name}`, () => {
@@ -54,7 +57,7 @@ function describeSequence(subject: Subject): void {
         const x = subject.draw(new Rng(2), 1, LENGTH)
         const other = subject.draw(new Rng(3), 1, LENGTH)
         const before = model.forward(x).y
-        for (const t of [1, 4, 11, LENGTH - 1]) {
+        for (const t of [1, 4, 11, LENGTH - 1].filter((t) => t < LENGTH)) {
           const changed = concat([span(x, 0, t), span(other, t, LENGTH - t)], 1)
           const after = model.forward(changed).y
           expectClose(await read(span(after, 0, t)), await read(span(before, 0, t)), 1e-6, `outputs before ${t}`)
