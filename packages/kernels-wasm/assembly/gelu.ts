@@ -1,7 +1,6 @@
 import { exp4, madd } from './simd'
 
 /** One vector of both passes: Φ(x) and the normal density at x. */
-@inline
 function below4(x: v128, e: v128): v128 {
   // erf(z) = sign(z) (1 - poly(t) e^(-z²)), z = x / √2, which makes z² = x² / 2. Abramowitz and Stegun 1964, 7.1.26
   const z = f32x4.mul(f32x4.abs(x), f32x4.splat(<f32>Math.SQRT1_2))
@@ -16,17 +15,14 @@ function below4(x: v128, e: v128): v128 {
   return v128.bitselect(beyond, upper, f32x4.lt(x, f32x4.splat(0)))
 }
 
-@inline
 function gaussian4(x: v128): v128 {
   return exp4(f32x4.mul(f32x4.mul(x, x), f32x4.splat(-0.5)))
 }
 
-@inline
 function gelu4(x: v128): v128 {
   return f32x4.mul(x, below4(x, gaussian4(x)))
 }
 
-@inline
 function slope4(x: v128): v128 {
   const e = gaussian4(x)
   return madd(f32x4.mul(x, f32x4.splat(0.3989422804)), e, below4(x, e))

@@ -1,18 +1,15 @@
 import { exp4, madd } from './simd'
 
-@inline
 function sigmoid4(x: v128): v128 {
   return f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x))))
 }
 
 /** x + 0.5 from 0 on, sigmoid(x) below. */
-@inline
 function positive4(c: v128): v128 {
   const zero = f32x4.splat(0)
   return f32x4.add(f32x4.max(c, zero), sigmoid4(f32x4.min(c, zero)))
 }
 
-@inline
 function step4(c: v128, k: v128, before: v128): v128 {
   // e = e^-k: z = 1 / (1 + e) and 1 - z = e / (1 + e) are both exact where they are small
   const e = exp4(f32x4.neg(k))
@@ -94,7 +91,6 @@ function backRow(c: usize, before: usize, dh: usize, dc: usize, carry: usize, ro
 }
 
 /** g z g'(c): the slope of the candidate is 1 above 0, and that of the sigmoid below. */
-@inline
 function dCandidate(c: v128, k: v128, g: v128): v128 {
   const s = sigmoid4(f32x4.min(c, f32x4.splat(0)))
   const below = f32x4.mul(s, f32x4.sub(f32x4.splat(1), s))
@@ -103,7 +99,6 @@ function dCandidate(c: v128, k: v128, g: v128): v128 {
 }
 
 /** g (g(c) - h_before) z (1 - z). */
-@inline
 function dGate(c: v128, k: v128, before: v128, g: v128): v128 {
   const e = exp4(f32x4.neg(k))
   const z = f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), e))
