@@ -1,0 +1,56 @@
+import { loadPaper, paperKeys } from '@mneme/models'
+import { loadTask, taskKeys } from '@mneme/tasks'
+import { experimentDefaults, trainDefaults } from '@mneme/training'
+import '@tensorflow/tfjs-backend-cpu'
+import { setBackend } from '@tensorflow/tfjs-core'
+import katex from 'katex'
+import type { Catalogue, PaperEntry, TaskEntry } from '../src/experiment/catalogue'
+import { smallConfig } from './small-config'
+
+await setBackend('cpu')
+
+/** Narrow models stand, and want, larger rates than those that recipes are for. */
+const ratio = 3
+
+async function paperEntry(key: string): Promise<PaperEntry> {
+  const { card, config, build, recipe } = await loadPaper(key)
+  const { equation, ...words } = card
+  // what the task and the experiment decide is no setting of the paper
+  const { vocabulary, seed, ...settings } = config
+  const small = smallConfig(settings, (overrides) => build({ ...config, ...overrides }).dispose())
+  return {
+    ...words,
+    equation: lines(equation).map(toMathMl),
+    config: settings,
+    small,
+    smallLr: ratio * (recipe?.lr ?? 1e-3),
+  }
+}
+
+/** A long equation in lines that fit a narrow column: it is broken where its author left a wide space. */
+function lines(equation: string): string[] {
+  if (equation.includes('\\begin')) return [equation]
+  return equation.split(/,?\s*\\q?quad\s*/).filter((line) => line !== '')
+}
+
+function toMathMl(line: string): string {
+  return katex.renderToString(line, { output: 'mathml', displayMode: true, throwOnError: false })
+}
+
+async function taskEntry(key: string): Promise<TaskEntry> {
+  const { title, source, kind, metric, defaults } = await loadTask(key)
+  return { key, title, source, kind, metric, config: { ...defaults } }
+}
+
+const papers: PaperEntry[] = []
+for (const key of paperKeys) papers.push(await paperEntry(key))
+const tasks: TaskEntry[] = []
+for (const key of taskKeys) tasks.push(await taskEntry(key))
+
+/** Everything that the page knows of papers and tasks, from the registries, made when the app is built. */
+export const catalogue: Catalogue = {
+  papers,
+  tasks,
+  train: { ...trainDefaults },
+  first: { paper: experimentDefaults.paper, task: experimentDefaults.task },
+}

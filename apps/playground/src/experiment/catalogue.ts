@@ -1,0 +1,39 @@
+import data from 'virtual:catalogue'
+import type { Card } from '@mneme/core-tensor'
+import type { TaskSpec } from '@mneme/tasks'
+import type { TrainConfig } from '@mneme/training'
+
+export type Settings = Readonly<Record<string, unknown>>
+
+/** A paper as the page shows it. */
+export interface PaperEntry extends Omit<Card, 'equation'> {
+  /** MathML, line by line. */
+  readonly equation: readonly string[]
+  /** All settings at their defaults. */
+  readonly config: Settings
+  /** What to change so that it trains in a tab within minutes. */
+  readonly small: Settings
+  /** Learning rate for these. */
+  readonly smallLr: number
+}
+
+export interface TaskEntry extends Pick<TaskSpec, 'key' | 'title' | 'source' | 'kind' | 'metric'> {
+  readonly config: Settings
+}
+
+export interface Catalogue {
+  readonly papers: readonly PaperEntry[]
+  readonly tasks: readonly TaskEntry[]
+  readonly train: TrainConfig
+  readonly first: { readonly paper: string; readonly task: string }
+}
+
+export const catalogue: Catalogue = data
+
+export function findPaper(key: string): PaperEntry | undefined {
+  return catalogue.papers.find((paper) => paper.key === key)
+}
+
+export function findTask(key: string): TaskEntry | undefined {
+  return catalogue.tasks.find((task) => task.key === key)
+}

@@ -1,0 +1,235 @@
+import type { Baseline } from '@mneme/tasks'
+import type { Evaluation, Experiment, StepReport } from '@mneme/training'
+import { batch, type ReadonlySignal, type Signal, signal } from '@preact/signals'
+import { experimentId } from './experiment/starting-point'
+import { History } from './history'
+import type { BackendChoice, BackendName, Command, Phase, RunFacts, RunReport, Sample, Trouble } from './protocol'
+
+export type Slot = 'a' | 'b'
+
+let runs = 0
+
+/** Time that a worker gets to save its run before it is ended. */
+const farewellMs = 4000
+
+/** One of the runs on the page: its worker, and what the worker has told so far. */
+export class Lane {
+  readonly phase = signal<Phase>('loading')
+  readonly stage = signal('Loading')
+  readonly experiment: Signal<Experiment>
+  readonly facts = signal<RunFacts | null>(null)
+  readonly backend = signal<{ readonly name: BackendName; readonly why: string } | null>(null)
+  readonly latest = signal<StepReport | null>(null)
+  readonly baselines = signal<readonly Baseline[]>([])
+  readonly charactersPerToken = signal<number | null>(null)
+  readonly evaluation = signal<Evaluation | null>(null)
+  readonly sample = signal<Sample | null>(null)
+  /** What the model wrote after a prompt of the reader's own. */
+  readonly answer = signal<Sample | null>(null)
+  readonly samples = signal<readonly Sample[]>([])
+  readonly trouble = signal<Trouble | null>(null)
+  readonly resumedAt = signal<number | null>(null)
+  readonly savedStep = signal<number | null>(null)
+  readonly kept = signal(true)
+  readonly elapsedMs = signal(0)
+  /** Tokens a second, over the last reports. */
+  readonly speed = signal<number | null>(null)
+  /** Changes whenever the history does. */
+  readonly version = signal(0)
+  history = new History()
+  private run = 0
+  private worker: Worker | null = null
+
+  constructor(
+    readonly slot: Slot,
+    first: Experiment,
+    private readonly backendChoice: ReadonlySignal<BackendChoice>,
+  ) {
+    this.experiment = signal(first)
+  }
+
+  /** Trains an experiment, from where an earlier visit left it unless it is to be fresh. */
+  start(experiment = this.experiment.value, { fresh = false } = {}): void {
+    this.retire(fresh && experimentId(experiment) === experimentId(this.experiment.value))
+    this.run = ++runs
+    this.clear(experiment)
+    const worker = new Worker(new URL('./worker/main.ts', import.meta.url), {
+      type: 'module',
+      name: `run ${this.slot}`,
+    })
+    worker.addEventListener('message', ({ data }: MessageEvent<RunReport>) => this.hear(data))
+    worker.addEventListener('error', (event) => this.crashed(event))
+    this.worker = worker
+    const saveKey = `${this.slot}-${experimentId(experiment)}`
+    const backend = this.backendChoice.value
+    this.tell({ type: 'start', run: this.run, experiment, backend, saveKey, fresh, paused: false })
+  }
+
+  private clear(experiment: Experiment): void {
+    batch(() => {
+      this.experiment.value = experiment
+      this.phase.value = 'loading'
+      this.stage.value = 'Loading'
+      for (const part of [
+        this.facts,
+        this.latest,
+        this.speed,
+        this.evaluation,
+        this.sample,
+        this.answer,
+        this.trouble,
+      ]) {
+        part.value = null
+      }
+      this.resumedAt.value = null
+      this.savedStep.value = null
+      this.kept.value = true
+      this.charactersPerToken.value = null
+      this.baselines.value = []
+      this.samples.value = []
+      this.elapsedMs.value = 0
+      this.history = new History()
+      this.version.value++
+    })
+  }
+
+  pause(): void {
+    this.tell({ type: 'pause', run: this.run })
+  }
+
+  /** After a stop or a failure, a new worker goes on from the last checkpoint. */
+  resume(): void {
+    if (this.phase.value === 'stopped' || this.phase.value === 'failed') this.start()
+    else this.tell({ type: 'resume', run: this.run })
+  }
+
+  step(): void {
+    this.tell({ type: 'step', run: this.run })
+  }
+
+  stop(): void {
+    this.tell({ type: 'stop', run: this.run })
+  }
+
+  save(): void {
+    this.tell({ type: 'save', run: this.run })
+  }
+
+  dismiss(): void {
+    this.trouble.value = null
+  }
+
+  write(prompt: string, temperature: number): void {
+    this.tell({ type: 'sample', run: this.run, prompt, temperature })
+  }
+
+  dispose(): void {
+    this.retire(false)
+  }
+
+  private tell(command: Command): void {
+    this.worker?.postMessage(command)
+  }
+
+  /** Ends the worker; unless what it has done is to be forgotten, it may save first. */
+  private retire(forget: boolean): void {
+    const { worker } = this
+    if (worker === null) return
+    this.stop()
+    this.worker = null
+    this.run = 0
+    if (forget) {
+      worker.terminate()
+      return
+    }
+    worker.addEventListener('message', ({ data }: MessageEvent<RunReport>) => {
+      if (data.type === 'phase' && data.phase === 'stopped') worker.terminate()
+    })
+    setTimeout(() => worker.terminate(), farewellMs)
+  }
+
+  private crashed(event: ErrorEvent): void {
+    batch(() => {
+      this.phase.value = 'failed'
+      this.trouble.value = {
+        fatal: true,
+        message: `The run's worker ended: ${event.message || 'its code could not be loaded'}.`,
+        remedy: 'Continue from the last checkpoint, or reload the page.',
+      }
+    })
+  }
+
+  private hear(report: RunReport): void {
+    if (report.run !== this.run) return
+    batch(() => this.take(report))
+  }
+
+  private take(report: RunReport): void {
+    switch (report.type) {
+      case 'stage':
+        this.stage.value = report.text
+        return
+      case 'backend':
+        this.backend.value = report
+        return
+      case 'begun':
+        this.facts.value = report.facts
+        this.resumedAt.value = report.resumedAt
+        this.savedStep.value = report.resumedAt
+        if (report.history !== null) this.takeHistory(History.restore(report.history, report.resumedAt ?? 0))
+        return
+      case 'progress':
+        for (const [step, loss] of report.points) this.history.addLoss(step, loss)
+        this.latest.value = report.latest
+        this.speed.value = steadied(this.speed.value, report.latest.tokensPerSecond)
+        this.elapsedMs.value = report.elapsedMs
+        this.version.value++
+        return
+      case 'evaluation':
+        this.history.addEvaluation(report.evaluation)
+        this.evaluation.value = report.evaluation
+        this.version.value++
+        return
+      case 'baselines':
+        this.baselines.value = report.baselines
+        this.charactersPerToken.value = report.charactersPerToken
+        return
+      case 'sample':
+        if (report.asked) this.answer.value = report.sample
+        else this.takeSample(report.sample)
+        return
+      case 'saved':
+        this.savedStep.value = report.step
+        return
+      case 'unkept':
+        this.kept.value = false
+        return
+      case 'trouble':
+        this.trouble.value = report.trouble
+        return
+      case 'phase':
+        this.phase.value = report.phase
+        // what there was to save is saved, and another worker may need the run's lock
+        if (report.phase === 'stopped' || report.phase === 'failed') this.worker?.terminate()
+    }
+  }
+
+  private takeHistory(history: History): void {
+    this.history = history
+    this.elapsedMs.value = history.elapsedMs
+    this.evaluation.value = history.evaluations.at(-1) ?? null
+    this.samples.value = [...history.samples]
+    this.sample.value = history.samples.at(-1) ?? null
+    this.version.value++
+  }
+
+  private takeSample(sample: Sample): void {
+    this.history.addSample(sample)
+    this.sample.value = sample
+    this.samples.value = [...this.history.samples]
+  }
+}
+
+function steadied(before: number | null, now: number): number {
+  return before === null ? now : before + (now - before) / 8
+}

@@ -1,0 +1,16 @@
+import { render } from 'preact'
+import 'uplot/dist/uPlot.min.css'
+import { keepWhenHidden, openAddress } from './page'
+import './style/base.css'
+import './style/page.css'
+import './style/parts.css'
+import { App } from './view/app'
+
+// the worker starts before the first paint, so that it loads while the page is drawn
+openAddress()
+addEventListener('popstate', openAddress)
+addEventListener('hashchange', openAddress)
+keepWhenHidden()
+
+const root = document.getElementById('app')
+if (root !== null) render(<App />, root)

@@ -1,0 +1,4 @@
+declare module 'virtual:catalogue' {
+  const catalogue: import('./experiment/catalogue').Catalogue
+  export default catalogue
+}
