@@ -4,6 +4,7 @@ import { type BaseConfig, type Paper, type TokenModel, unknownName, withDefaults
 const papers = {
   'gated-deltanet': () => import('./gated-deltanet.js'),
   'min-rnn': () => import('./min-rnn.js'),
+  titans: () => import('./titans.js'),
   transformer: () => import('./transformer.js'),
   'transformer-xl': () => import('./transformer-xl.js'),
 } satisfies Record<string, () => Promise<{ readonly default: unknown }>>
@@ -17,6 +18,7 @@ export const paperKeys = Object.keys(papers) as PaperKey[]
 export const publishedTypes = {
   gated_deltanet: 'gated-deltanet',
   MemTransformerLM: 'transformer-xl',
+  MemoryAsContextTransformer: 'titans',
   llama: 'transformer',
   minLM: 'min-rnn',
   mistral: 'transformer',

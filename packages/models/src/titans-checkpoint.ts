@@ -1,5 +1,5 @@
 import type { CheckpointLayout, NameRule } from '@mneme/core-tensor'
-import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
+import { flagOf, numberOf, type PublishedConfig } from './published.js'
 import type { TitansConfig } from './titans.js'
 
 /** The layout of the titans-pytorch port's `MemoryAsContextTransformer`. What it does not have is as in `defaults`. */
@@ -10,7 +10,7 @@ export function checkpoint(defaults: TitansConfig): CheckpointLayout<TitansConfi
     config: (published) => configOf(published, defaults),
     publish,
     names,
-    // a copy of the initial weights that the port never reads; parameters of no tokens; and its learned residual of streams
+    // a copy of the initial weights that the port never reads, and parameters of size 0 where there are no such tokens
     ignore: [/\.memory_model\./, /persistent_memory$/, /^longterm_mems$/],
   }
 }
@@ -95,7 +95,6 @@ function configOf(published: PublishedConfig, defaults: TitansConfig): TitansCon
 }
 
 function publish(config: TitansConfig): PublishedConfig {
-  oneOf({ variant: config.variant }, 'variant', ['mac-port'], 'mac-port')
   const { port } = config
   return {
     reference: 'lucidrains/titans-pytorch, titans_pytorch/mac_transformer.py, MemoryAsContextTransformer',

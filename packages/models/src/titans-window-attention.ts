@@ -9,6 +9,7 @@ import {
   type Rng,
   rotary,
   softmaxAttention,
+  stopGradient,
 } from '@mneme/core-tensor'
 import {
   add,
@@ -97,13 +98,8 @@ export class WindowAttention extends Module {
     shared.set(FIRST_VALUES, first)
     const share = this.vMix && expandDims(sigmoid(this.vMix.forward(normed)), 3)
     const values = share === null ? v : add(v, mul(share, sub(first, v)))
-    const angles = mul(
-      tensor2d(
-        Float32Array.from({ length: T }, (_, t) => position + t),
-        [T, 1],
-      ),
-      this.freqs,
-    )
+    const places = Float32Array.from({ length: T }, (_, t) => position + t)
+    const angles = mul(tensor2d(places, [T, 1]), stopGradient(this.freqs))
     const turn = { cos: expandDims(cos(angles), 0), sin: expandDims(sin(angles), 0) } // [1, T, K/2]
     const turned = (heads: Tensor): Tensor => rotary({ x: heads, ...turn }, { layout: 'interleaved' }).y
     const { y: o, state: next } = this.options.sliding

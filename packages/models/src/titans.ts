@@ -1,10 +1,10 @@
-import { type LanguageModel, LanguageModel as Model, Embedding, Linear, type Paper, RMSNorm, Rng, SwiGLU } from '@mneme/core-tensor'
+import { Embedding, LanguageModel, Linear, type Paper, RMSNorm, Rng, SwiGLU } from '@mneme/core-tensor'
 import { MemoryAsContext } from '@mneme/memory/memory-as-context'
 import { NeuralMemory } from '@mneme/memory/neural-memory'
 import { type DecoderConfig, decoder } from './decoder.js'
 import { withoutVectorDecay } from './recipes.js'
-import { PortBody } from './titans-port.js'
 import { checkpoint } from './titans-checkpoint.js'
+import { PortBody } from './titans-port.js'
 
 export interface TitansConfig extends DecoderConfig {
   /** Memory alone, memory in the context of attention, or the latter in the form of the titans-pytorch port. */
@@ -12,7 +12,11 @@ export interface TitansConfig extends DecoderConfig {
   /** Heads of the attention, and their width. */
   readonly nHeads: number
   readonly dHead: number
-  /** Memories of a layer, and the width of their keys and values. */
+  /** Tokens that attention sees, and persistent ones that it always sees. */
+  readonly segment: number
+  readonly persistent: number
+  readonly ropeBase: number
+  /** Heads of a memory, and the width of their keys and values. */
   readonly memoryHeads: number
   readonly memoryWidth: number
   /** Layers of a memory's network, and its inner width over `memoryWidth`. */
@@ -20,33 +24,31 @@ export interface TitansConfig extends DecoderConfig {
   readonly memoryExpansion: number
   /** Whether that network is x + LN(MLP x) ⊙ (1 + γ) rather than the MLP alone. */
   readonly memoryNorm: boolean
-  readonly momentum: boolean
-  /** Tokens whose gradients are taken at the same weights. */
+  /** Tokens whose gradients are taken at the same weights; in the port, tokens of one update. */
   readonly chunk: number
+  readonly momentum: boolean
   /** Largest step size of a memory. */
   readonly maxLr: number
-  /** Tokens that attention sees, and persistent ones that it always sees. */
-  readonly segment: number
-  readonly persistent: number
+  /** Width of the convolutions in front of a memory; the port has none. */
+  readonly convWidth: number
+  /** How a memory's error adds up over features; the port takes the mean. */
+  readonly lossReduction: 'sum' | 'mean'
   /** Inner width of the feed-forward over two thirds of the model's. */
   readonly ffMult: number
-  readonly ropeBase: number
   readonly normEps: number
-  /** What only 'lmm' and 'mac' have. */
-  readonly paper: {
-    readonly lossReduction: 'sum' | 'mean'
-    readonly convWidth: number
-  }
   /** What only 'mac-port' has. */
   readonly port: {
     /** Long-term tokens behind each segment. */
     readonly longterm: number
     /** Layers that have a memory, counted from 0; null for all. */
     readonly memoryLayers: readonly number[] | null
+    /** Whether attention sees the last positions rather than those of its own window. */
     readonly sliding: boolean
+    /** Whether what a memory recalls gates attention rather than being added to the stream. */
     readonly gateAttention: boolean
+    /** Whether memories take their gradients at weights that the memory before adds to. */
     readonly weightResidual: boolean
-    /** Tokens after which gradients are taken at the latest weights; 0 for never. */
+    /** Positions after which gradients are taken at the latest weights; 0 for never. */
     readonly refresh: number
     readonly maxGradNorm: number
     readonly qkNorm: boolean
@@ -56,31 +58,176 @@ export interface TitansConfig extends DecoderConfig {
 }
 
 function build(config: TitansConfig): LanguageModel {
-  return config.variant === 'mac-port' ? buildPort(config) : buildPaper(config)
-}
-
-function buildPaper(config: TitansConfig): LanguageModel {
   const { variant, dModel, memoryHeads, memoryWidth, memoryDepth, memoryExpansion, normEps } = config
   const memory = {
     ...config,
-    ...config.paper,
     nHeads: memoryHeads,
     dHead: memoryWidth,
     depth: memoryDepth,
     expansion: memoryExpansion,
     innerNorm: config.memoryNorm,
   }
+  const dInner = Math.trunc((config.ffMult * dModel * 2) / 3)
+  if (variant === 'mac-port') {
+    const rng = new Rng(config.seed)
+    const { port } = config
+    const memoryLayers = port.memoryLayers ?? Array.from({ length: config.nLayers }, (_, i) => i)
+    return new LanguageModel({
+      embedding: new Embedding(config.vocabulary, dModel, rng.fork('embedding')),
+      body: new PortBody(
+        { ...config, ...port, dInner, memoryLayers, memory: { ...memory, ...port } },
+        rng.fork('body'),
+      ),
+      norm: new RMSNorm(dModel, normEps),
+      head: config.tieEmbeddings ? null : new Linear(dModel, config.vocabulary, rng.fork('head'), { bias: false }),
+    })
+  }
   return decoder(config, {
     embeddingStd: 0.02,
     norm: new RMSNorm(dModel, normEps),
-    layer: (_, rng) => ({
-      mixerNorm: new RMSNorm(dModel, normEps),
-      mixer:
-        variant === 'lmm'
-          ? new NeuralMemory(memory, rng)
-          : new MemoryAsContext(new NeuralMemory(memory, rng), config, rng),
-      mlpNorm: new RMSNorm(dModel, normEps),
-      mlp: new SwiGLU(dModel, innerWidth(config), rng),
-    }),
+    layer: (_, rng) => {
+      const longTerm = new NeuralMemory(memory, rng)
+      return {
+        mixerNorm: new RMSNorm(dModel, normEps),
+        mixer: variant === 'lmm' ? longTerm : new MemoryAsContext(longTerm, config, rng),
+        mlpNorm: new RMSNorm(dModel, normEps),
+        mlp: new SwiGLU(dModel, dInner, rng),
+      }
+    },
   })
 }
+
+const defaults: TitansConfig = {
+  vocabulary: 256,
+  variant: 'mac',
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 4,
+  dHead: 16,
+  segment: 32,
+  persistent: 4,
+  ropeBase: 10000,
+  memoryHeads: 1,
+  memoryWidth: 64,
+  memoryDepth: 2,
+  memoryExpansion: 4,
+  memoryNorm: true,
+  chunk: 16,
+  momentum: true,
+  maxLr: 0.1,
+  convWidth: 4,
+  lossReduction: 'sum',
+  ffMult: 4,
+  normEps: 1e-6,
+  tieEmbeddings: false,
+  seed: 0,
+  port: {
+    longterm: 4,
+    memoryLayers: null,
+    sliding: false,
+    gateAttention: false,
+    weightResidual: false,
+    refresh: 0,
+    maxGradNorm: 0,
+    qkNorm: false,
+    readNorm: false,
+    transitionGate: false,
+  },
+}
+
+const tiny: TitansConfig = {
+  ...defaults,
+  vocabulary: 11,
+  dModel: 6,
+  nLayers: 1,
+  nHeads: 1,
+  dHead: 4,
+  segment: 6,
+  persistent: 1,
+  ropeBase: 100,
+  memoryWidth: 4,
+  memoryExpansion: 1.5,
+  chunk: 4,
+  convWidth: 2,
+  ffMult: 2,
+}
+
+const tinyPort: TitansConfig = {
+  ...tiny,
+  variant: 'mac-port',
+  segment: 4,
+  memoryHeads: 2,
+  chunk: 2,
+  maxLr: 0.3,
+  normEps: 2 ** -23,
+  port: { ...defaults.port, longterm: 1 },
+}
+
+/** Small configurations of what `tiny` does not reach, by name, for the laws. */
+export const moreTiny: Readonly<Record<string, TitansConfig>> = {
+  lmm: { ...tiny, variant: 'lmm', memoryHeads: 2, momentum: false, memoryNorm: false, tieEmbeddings: true },
+  'mac-port': tinyPort,
+  'mac-port, every option': {
+    ...tinyPort,
+    nLayers: 2,
+    segment: 8,
+    persistent: 0,
+    memoryNorm: false,
+    chunk: 4,
+    port: {
+      longterm: 2,
+      memoryLayers: [0, 1],
+      sliding: true,
+      gateAttention: true,
+      weightResidual: true,
+      refresh: 8,
+      maxGradNorm: 0.3,
+      qkNorm: true,
+      readNorm: true,
+      transitionGate: true,
+    },
+  },
+}
+
+/** Titans: Behrouz et al. 2025, arXiv:2501.00663. */
+const paper: Paper<TitansConfig, LanguageModel> = {
+  card: {
+    key: 'titans',
+    title: 'Titans: Learning to Memorize at Test Time',
+    authors: 'Behrouz, Zhong, Mirrokni',
+    year: 2025,
+    arxiv: '2501.00663',
+    kind: 'language model',
+    family: 'memory',
+    equation:
+      'S_t = \\eta_t S_{t-1} - \\theta_t \\nabla \\|M_{t-1}(k_t) - v_t\\|_2^2, \\quad M_t = (1 - \\alpha_t) M_{t-1} + S_t, \\quad y_t = M_t(q_t)',
+    state:
+      'weights and momentum of an MLP, 2 (2 K E + K) values a head, in an open chunk its gradient point; with MAC the keys and values of a segment',
+    cost: 'O(D² + H K E), about four forwards of the inner MLP; with MAC also O(S H K)',
+    differs: [
+      'MAC is made causal: what is recalled for token j is visible from token j on, and output i reads the memory after token i. As drawn, both look ahead inside a segment.',
+      'The inner MLP is wrapped as x + LN(MLP x) ⊙ (1 + γ), for a stable inner problem, as in the titans-pytorch port; memoryNorm: false gives the MLP alone.',
+      'Gates are one number a head and token, the simpler of the two forms the paper allows; the decay gate starts nearly shut, and steps are at most 0.1.',
+      'SiLU comes before the short convolution of queries, keys and values, for which the paper gives no order.',
+      "The paper leaves open the norm and gate of the memory's output (RMSNorm by head, SiLU), the gating of MAC (a product of normed attention and the sigmoid of normed memory, as its gated variant), chunk sizes, and positions (rotary inside a segment).",
+      'LMM has no persistent tokens. MAG and MAL are not here yet.',
+      "variant 'mac-port' is the titans-pytorch port's model, which differs from the paper: gates from the mean of a chunk, reads that lag by a chunk, long-term tokens between segments, axial positions, no convolutions. Its published weights load. Keys are turned by their position in the sequence in every form; the port's cached decoding turns them by the place in the window, unlike its own parallel form. One residual stream, without hyper-connections.",
+    ],
+    claim:
+      'Associative recall of 64 pairs, K = 16, one layer: MLP memory with momentum against a matrix memory (the linear delta rule) and against no momentum. Then a needle at 4 times the trained length, against a sliding window alone.',
+  },
+  config: defaults,
+  tiny,
+  recipe: {
+    lr: 4e-4,
+    weightDecay: 0.1,
+    groups: [
+      ...withoutVectorDecay,
+      { match: /\.(initialWeights\.\d+|persistent|longterm|transition|gamma)$/, weightDecay: 0 },
+    ],
+  },
+  build,
+  checkpoint: checkpoint(defaults),
+}
+
+export default paper

@@ -1,0 +1,7 @@
+export * from './heads.js'
+export * from './memory-as-context.js'
+export * from './memory-net.js'
+export * from './memory-tokens.js'
+export * from './neural-memory.js'
+export * from './pooled-neural-memory.js'
+export * from './surprise.js'

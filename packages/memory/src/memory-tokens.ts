@@ -1,0 +1,54 @@
+import { type Carry, dims, Module, normal, parameter, type Rng } from '@mneme/core-tensor'
+import { expandDims, type Tensor, tile, type Variable } from '@tensorflow/tfjs-core'
+
+/** What crosses to the next segment: memory tokens `[B, M, D]`, null where there are none. */
+export type MemoryTokensState = Tensor | null
+
+/**
+ * Memory tokens: M vectors stand before a segment, where it reads them, and again behind it, where what the model makes
+ * of them becomes the memory of the next segment.
+ *
+ *   [_; Y_s; M_{s+1}] = f([M_s; X_s; M_s]),   M_0 learned
+ *
+ * State `[B, M, D]`, constant in T. Each segment of L tokens costs f what L + 2M tokens cost.
+ * Paper: Bulatov et al. 2022, arXiv:2207.06881, section 3.
+ */
+export class MemoryTokens extends Module implements Carry<MemoryTokensState> {
+  /** `[M, D]`; null for no tokens, which leaves segments that know nothing of each other. */
+  readonly initial: Variable | null
+
+  /** @param std deviation of the initial tokens; that of the token embedding keeps both of one size */
+  constructor(
+    private readonly count: number,
+    private readonly dModel: number,
+    rng: Rng,
+    std = 1,
+  ) {
+    super()
+    if (!(Number.isInteger(count) && count >= 0)) {
+      throw new RangeError(`MemoryTokens count: expected a whole number, at least 0, got ${count}.`)
+    }
+    this.initial = count === 0 ? null : parameter(normal(rng, [count, dModel], std))
+  }
+
+  initialState(batch: number): MemoryTokensState {
+    return this.initial && tile(expandDims(this.initial, 0), [batch, 1, 1])
+  }
+
+  before(carried: MemoryTokensState): Tensor | null {
+    return carried
+  }
+
+  after(carried: MemoryTokensState): Tensor | null {
+    return carried
+  }
+
+  update(written: Tensor | null): MemoryTokensState {
+    if (written) dims('MemoryTokens.update written', written, 'B M D', { M: this.count, D: this.dModel })
+    return written
+  }
+
+  stateBytes(): number {
+    return 4 * this.count * this.dModel
+  }
+}

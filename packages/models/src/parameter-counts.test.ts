@@ -1,0 +1,103 @@
+import { within } from '@mneme/testing/subject'
+import { describe, expect, test } from 'vitest'
+import type { MinRnnConfig } from './min-rnn.js'
+import { createModel } from './registry.js'
+import type { TransformerConfig } from './transformer.js'
+import type { TransformerXlConfig } from './transformer-xl.js'
+
+type LlamaSizes = Pick<
+  TransformerConfig,
+  'vocabulary' | 'dModel' | 'nLayers' | 'nHeads' | 'nKvHeads' | 'dHead' | 'dInner'
+> &
+  Partial<Pick<TransformerConfig, 'tieEmbeddings'>>
+
+/** V D (1 or 2) + L (2 D H d + 2 D G d + 3 D F + 2 D) + D. */
+function llama(c: LlamaSizes): number {
+  const { vocabulary: V, dModel: D, nLayers: L, nHeads: H, nKvHeads: G, dHead: d, dInner: F } = c
+  return V * D * (c.tieEmbeddings ? 1 : 2) + L * (2 * D * H * d + 2 * D * G * d + 3 * D * F + 2 * D) + D
+}
+
+type XlSizes = Pick<TransformerXlConfig, 'vocabulary' | 'dModel' | 'nLayers' | 'nHeads' | 'dHead' | 'dInner'>
+
+/** V D + V + 2 H d + L (5 D H d + 2 D F + F + D + 4 D), tied. */
+function transformerXl({ vocabulary: V, dModel: D, nLayers: L, nHeads: H, dHead: d, dInner: F }: XlSizes): number {
+  return V * D + V + 2 * H * d + L * (5 * D * H * d + 2 * D * F + F + D + 4 * D)
+}
+
+type MinRnnSizes = Pick<
+  MinRnnConfig,
+  'vocabulary' | 'dModel' | 'nLayers' | 'expansion' | 'ffMult' | 'convWidth' | 'cell'
+>
+
+/** 2 V D + D + L (norms 2 D, cell (2 or 3) D E + E D, feed-forward 2 D F + F + D, convolution D W + D + D D + D). */
+function minRnn(c: MinRnnSizes): number {
+  const { vocabulary: V, dModel: D, nLayers: L } = c
+  const [E, F] = [Math.trunc(D * c.expansion), Math.trunc(D * c.ffMult)]
+  const cell = (c.cell === 'minLSTM' ? 3 : 2) * D * E + (c.expansion === 1 ? 0 : E * D)
+  const conv = c.convWidth > 0 ? D * c.convWidth + D + D * D + D : 0
+  return 2 * V * D + D + L * (2 * D + cell + 2 * D * F + F + D + conv)
+}
+
+async function count(key: string, config: object): Promise<number> {
+  let found = 0
+  await within(async () => {
+    const model = await createModel(key, config)
+    found = model.parameterCount()
+    model.dispose()
+  })
+  return found
+}
+
+describe('a decoder in the form of Llama', () => {
+  const small: LlamaSizes = { vocabulary: 17, dModel: 12, nLayers: 2, nHeads: 6, nKvHeads: 2, dHead: 4, dInner: 20 }
+
+  test.each([
+    ['grouped queries', small],
+    ['plain heads', { ...small, nKvHeads: 6 }],
+    ['one layer, tied', { ...small, nLayers: 1, tieEmbeddings: true }],
+  ])('%s: as many values as the formula says', async (_, sizes) => {
+    expect(await count('transformer', sizes)).toBe(llama(sizes))
+  })
+
+  test('the formula gives the published 7B and 8B models', () => {
+    const llama2 = { vocabulary: 32000, dModel: 4096, nLayers: 32, nHeads: 32, nKvHeads: 32, dHead: 128, dInner: 11008 }
+    expect(llama(llama2)).toBe(6_738_415_616)
+    const mistral = { ...llama2, nKvHeads: 8, dInner: 14336 }
+    expect(llama(mistral)).toBe(7_241_732_096)
+    expect(llama({ ...mistral, vocabulary: 128256 })).toBe(8_030_261_248)
+  })
+})
+
+describe('Transformer-XL', () => {
+  test('as many values as the formula says; the biases of all layers are one pair', async () => {
+    const sizes: XlSizes = { vocabulary: 11, dModel: 8, nLayers: 3, nHeads: 2, dHead: 3, dInner: 10 }
+    expect(await count('transformer-xl', sizes)).toBe(transformerXl(sizes))
+  })
+
+  test('the formula gives the 12 layers of enwik8', () => {
+    const enwik8 = { vocabulary: 204, dModel: 512, nLayers: 12, nHeads: 8, dHead: 64, dInner: 2048 }
+    expect(transformerXl({ ...enwik8, nLayers: 1 }) - transformerXl({ ...enwik8, nLayers: 0 })).toBe(3_412_480)
+    expect(transformerXl(enwik8)).toBe(41_055_436)
+  })
+})
+
+describe('minGRU and minLSTM', () => {
+  const sizes: MinRnnSizes = {
+    vocabulary: 11,
+    dModel: 6,
+    nLayers: 2,
+    expansion: 1.5,
+    ffMult: 2,
+    convWidth: 0,
+    cell: 'minGRU',
+  }
+
+  test.each([
+    ['minGRU', sizes],
+    ['minLSTM', { ...sizes, cell: 'minLSTM' as const }],
+    ['a convolution in front', { ...sizes, convWidth: 3 }],
+    ['expansion 1, without an output projection', { ...sizes, expansion: 1 }],
+  ])('%s: as many values as the formula says', async (_, config) => {
+    expect(await count('min-rnn', config)).toBe(minRnn(config))
+  })
+})
