@@ -15,6 +15,7 @@ import {
 } from '@mneme/core-tensor'
 import {
   add,
+  clone,
   concat,
   matMul,
   mul,
@@ -86,7 +87,8 @@ export class RelativeAttention extends Module implements SequenceMixer<SegmentCa
     if (!(segment >= 1 && memory >= 0)) {
       throw new RangeError(`RelativeAttention: expected segment >= 1 and memory >= 0, got ${segment} and ${memory}.`)
     }
-    this.traits = { causal: true, padding: false, constantState: true, backprop: segment }
+    // without memory nothing passes from one segment to the next, so no gradient is cut
+    this.traits = { causal: true, padding: false, constantState: true, ...(memory > 0 && { backprop: segment }) }
     this.qkvProj = new Linear(dModel, 3 * nHeads * dHead, rng, projection)
     this.relProj = new Linear(dModel, nHeads * dHead, rng, projection)
     this.oProj = new Linear(nHeads * dHead, dModel, rng, projection)
@@ -107,7 +109,8 @@ export class RelativeAttention extends Module implements SequenceMixer<SegmentCa
       const filled = current.segment?.shape[1] ?? 0
       const size = Math.min(T - t, this.options.segment - filled)
       const piece = size === T ? x : slice(x, [0, t, 0], [B, size, D])
-      const segment = current.segment === null ? piece : concat([current.segment, piece], 1)
+      // the state must not hold the caller's own tensor, which whoever frees the state would free with it
+      const segment = current.segment === null ? clone(piece) : concat([current.segment, piece], 1)
       const context = current.memory === null ? segment : concat([current.memory, segment], 1)
       outputs.push(this.attend(context, size, pass))
       current = filled + size === this.options.segment ? this.remember(context) : { memory: current.memory, segment }

@@ -1,6 +1,7 @@
 import { Rng, valueAndGrads } from '@mneme/core-tensor'
 import { MinGRU } from '@mneme/recurrent/min-rnn'
 import { AdamW, Run, resolveExperiment } from '@mneme/training'
+import * as tf from '@tensorflow/tfjs-core'
 import { mean, randomNormal, square, sub } from '@tensorflow/tfjs-core'
 import { catalogue } from '../settings.js'
 import { type Timing, timed } from './measure.js'
@@ -30,6 +31,7 @@ export async function minGruAgainstGru(): Promise<{ minGru: Timing; gru: Timing 
 async function layersGru(B: number, T: number, D: number): Promise<Timing | null> {
   const layers = await import('@tensorflow/tfjs-layers').catch(() => null)
   if (layers === null) return null
+  callableAsMethods()
   const model = layers.sequential({
     layers: [layers.layers.gru({ units: D, returnSequences: true, inputShape: [T, D] })],
   })
@@ -41,6 +43,23 @@ async function layersGru(B: number, T: number, D: number): Promise<Timing | null
   }, 1500)
   for (const t of [x, y]) t.dispose()
   return timing
+}
+
+/** tfjs-layers calls ops as methods of tensors, which tfjs-core alone does not have. */
+function callableAsMethods(): void {
+  const methods = tf.Tensor.prototype as unknown as Record<string, unknown>
+  for (const [name, op] of Object.entries(tf)) {
+    if (typeof op !== 'function' || name in methods || !/^[a-z]/.test(name)) continue
+    methods[name] = function method(this: tf.Tensor, ...args: unknown[]): unknown {
+      return (op as (...all: unknown[]) => unknown)(this, ...args)
+    }
+  }
+  methods.flatten = function flatten(this: tf.Tensor): tf.Tensor {
+    return tf.reshape(this, [-1])
+  }
+  methods.toFloat = function toFloat(this: tf.Tensor): tf.Tensor {
+    return tf.cast(this, 'float32')
+  }
 }
 
 export interface DefaultRun {
@@ -56,7 +75,7 @@ export interface DefaultRun {
 /** The run that the playground starts with. */
 export async function defaultRun(steps: number, evaluateAt: readonly number[]): Promise<DefaultRun> {
   const setup = await resolveExperiment(
-    { paper: 'min-rnn', config: { dModel: 64, nLayers: 2, ffMult: 2 }, task: 'novel', train: { steps, lr: 4e-3 } },
+    { paper: 'min-rnn', config: { dModel: 64, nLayers: 2, ffMult: 2 }, task: 'novel', train: { steps, length: 64, lr: 4e-3 } },
     catalogue,
   )
   const run = await Run.create(setup)
