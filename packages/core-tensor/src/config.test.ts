@@ -48,7 +48,9 @@ describe('withDefaults', () => {
   })
 
   test('numbers are finite where the default is', () => {
-    expect(() => withDefaults('model', defaults, { rate: Number.NaN })).toThrow(/rate: expected a finite number, got NaN/)
+    expect(() => withDefaults('model', defaults, { rate: Number.NaN })).toThrow(
+      /rate: expected a finite number, got NaN/,
+    )
     expect(withDefaults('model', defaults, { limit: Number.POSITIVE_INFINITY }).limit).toBe(Number.POSITIVE_INFINITY)
   })
 })

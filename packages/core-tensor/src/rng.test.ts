@@ -6,9 +6,9 @@ const mean = (values: readonly number[]): number => values.reduce((a, b) => a + 
 
 describe('Rng', () => {
   test('the first numbers are pinned: seeds mean the same for ever', () => {
-    expect(draws(new Rng(0), 4)).toEqual(PINNED0)
-    expect(draws(new Rng(1), 4)).toEqual(PINNED1)
-    expect(draws(new Rng(-7), 4)).toEqual(PINNED7)
+    expect(draws(new Rng(0), 4)).toEqual([2899526011, 769844623, 220372281, 4270301181])
+    expect(draws(new Rng(1), 4)).toEqual([2420951833, 2513034076, 3847892949, 4064752930])
+    expect(draws(new Rng(-7), 4)).toEqual([3986084578, 3183441412, 314452001, 2737283152])
   })
 
   test('saved and restored, also within a pair of normals, it goes on exactly', () => {

@@ -22,7 +22,9 @@ function shares(scores: Float32Array, given: Partial<SamplingOptions>, seen = no
 /** Within four deviations of a share. */
 function expectShares(actual: readonly number[], expected: readonly number[]): void {
   for (const [id, p] of expected.entries()) {
-    expect(Math.abs((actual[id] as number) - p), `share of ${id}`).toBeLessThanOrEqual(4 * Math.sqrt((p * (1 - p)) / DRAWS))
+    expect(Math.abs((actual[id] as number) - p), `share of ${id}`).toBeLessThanOrEqual(
+      4 * Math.sqrt((p * (1 - p)) / DRAWS),
+    )
   }
 }
 
@@ -118,7 +120,9 @@ describe('checkSampling', () => {
     ['topP', 1.1],
     ['repetitionPenalty', 0],
   ])('%s of %d is refused, by name', (name, value) => {
-    expect(() => checkSampling(options({ [name]: value }))).toThrow(new RegExp(`generate ${name}: expected .*, got ${value}`))
+    expect(() => checkSampling(options({ [name]: value }))).toThrow(
+      new RegExp(`generate ${name}: expected .*, got ${value}`),
+    )
   })
 
   test('the defaults draw from the model as it is', () => {

@@ -75,7 +75,12 @@ export interface DefaultRun {
 /** The run that the playground starts with. */
 export async function defaultRun(steps: number, evaluateAt: readonly number[]): Promise<DefaultRun> {
   const setup = await resolveExperiment(
-    { paper: 'min-rnn', config: { dModel: 64, nLayers: 2, ffMult: 2 }, task: 'novel', train: { steps, length: 64, lr: 4e-3 } },
+    {
+      paper: 'min-rnn',
+      config: { dModel: 64, nLayers: 2, ffMult: 2 },
+      task: 'novel',
+      train: { steps, length: 64, lr: 4e-3 },
+    },
     catalogue,
   )
   const run = await Run.create(setup)
