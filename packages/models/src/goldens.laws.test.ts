@@ -5,7 +5,7 @@ import { expectClose, tolerances } from '@mneme/testing/tolerance'
 import { div, mul, slice, sum, type Tensor, zeros } from '@tensorflow/tfjs-core'
 import { describe, test } from 'vitest'
 import { fromPretrained, type Pretrained } from './pretrained.js'
-import { publishedTypes } from './registry.js'
+import { loadPaper, publishedTypes } from './registry.js'
 
 /** float32 against float32, both with their own order of summation. */
 const STEPS = 1e-4
@@ -25,6 +25,17 @@ function typeOf(golden: Golden): string | null {
         .at(-1)
         ?.trim(),
   )
+}
+
+/** Who wrote it: `owner/name`. */
+const repository = (reference: unknown): string => /^[^@,\s]+/.exec(String(reference))?.[0] ?? ''
+
+/** A class of the same name in another repository is another model. */
+async function isOurs(golden: Golden, type: string): Promise<boolean> {
+  const config = golden.json('config')
+  if (config.model_type !== undefined) return true
+  const { checkpoint, tiny } = await loadPaper(publishedTypes[type as keyof typeof publishedTypes])
+  return repository(checkpoint?.publish(tiny).reference) === repository(config.reference)
 }
 
 for (const golden of goldens()) {
