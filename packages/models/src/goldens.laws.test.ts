@@ -40,8 +40,8 @@ async function isOurs(golden: Golden, type: string): Promise<boolean> {
 
 for (const golden of goldens()) {
   const type = typeOf(golden)
-  if (type !== null && Object.hasOwn(publishedTypes, type) && golden.files.includes('grads.safetensors'))
-    describeGolden(golden)
+  if (type === null || !Object.hasOwn(publishedTypes, type)) continue
+  if (await isOurs(golden, type)) describeGolden(golden)
 }
 
 /** Published weights give the authors' scores, step by step too, and the authors' gradients. */
