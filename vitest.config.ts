@@ -37,9 +37,13 @@ export default defineConfig({
         ['**/*.wasm.test.ts', '**/*.webgpu.test.ts', '**/*.browser.test.ts'],
       ),
       backend('wasm', [laws, 'packages/*/src/**/*.wasm.test.ts']),
-      // without a GPU these run on a software driver, some hundred times slower: ops and whole papers are held to the
-      // laws here, and with them the mechanisms that papers are made of
-      backend('webgpu', ['packages/{core-tensor,models}/src/**/*.laws.test.ts', 'packages/*/src/**/*.webgpu.test.ts']),
+      // without a GPU these run on a software driver, some hundred times slower: ops, and papers as the registry has
+      // them, are held to the laws here, and with them the mechanisms that papers are made of
+      backend('webgpu', [
+        'packages/core-tensor/src/**/*.laws.test.ts',
+        'packages/models/src/{registry,goldens}.laws.test.ts',
+        'packages/*/src/**/*.webgpu.test.ts',
+      ]),
       {
         resolve: { alias },
         test: {
