@@ -90,6 +90,15 @@ function spread(dy: Tensor, x: Tensor, axis: unknown): Tensor {
   return mul(reshape(dy, kept), onesLike(x))
 }
 
+/** Sums the copies along one axis; axes are folded around it, since webgpu has at most six. */
+function untiled(dy: Tensor, size: number, times: number, axis: number): Tensor {
+  if (times === 1) return dy
+  const before = dy.shape.slice(0, axis)
+  const after = dy.shape.slice(axis + 1)
+  const copies = reshape(dy, [util.sizeFromShape(before), times, size, util.sizeFromShape(after)])
+  return reshape(sum(copies, 1), [...before, size, ...after])
+}
+
 /** Gradient of max and min: to the extremal entries (to each of equal ones, as tfjs has it). */
 const extremum: Rule = {
   save: ['x'],
@@ -264,10 +273,10 @@ const rules: Readonly<Record<string, Rule>> = {
     save: ['x'],
     grads: (dy, saved, { reps }) => {
       const x = saved[0] as Tensor
-      // [r0, s0, r1, s1, ...]: the copies stand apart from the sizes, and are summed
-      const interleaved = x.shape.flatMap((size, i) => [(reps as number[])[i] as number, size])
-      const copies = x.shape.map((_, i) => 2 * i)
-      return { x: () => sum(reshape(dy, interleaved), copies) }
+      return {
+        x: () =>
+          (reps as number[]).reduce((sum, times, axis) => untiled(sum, x.shape[axis] as number, times, axis), dy),
+      }
     },
   },
   BroadcastTo: { save: ['x'], grads: (dy, [x]) => ({ x: () => unbroadcast(dy, (x as Tensor).shape) }) },
