@@ -239,10 +239,15 @@ const rules: Readonly<Record<string, Rule>> = {
       logits: () => sub(dy, mul(sum(dy, axis as number, true), exp(saved[0] as Tensor))),
     }),
   },
-  // tfjs-core transposes this one off the last axis
+  // tfjs-core transposes this one off the last axis; and tfjs's webgpu sums from the end wrongly, with the shader of
+  // another length, so the sequence is turned round instead
   Cumsum: {
     grads: (dy, _saved, { axis, exclusive, reverse: reversed }) => ({
-      x: () => cumsum(dy, axis as number, exclusive as boolean, !reversed),
+      x: () => {
+        const along = axis as number
+        if (reversed) return cumsum(dy, along, exclusive as boolean)
+        return reverse(cumsum(reverse(dy, along), along, exclusive as boolean), along)
+      },
     }),
   },
   Reshape: { save: ['x'], grads: (dy, [x]) => ({ x: () => reshape(dy, (x as Tensor).shape) }) },
