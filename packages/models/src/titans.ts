@@ -147,7 +147,6 @@ const tiny: TitansConfig = {
   ropeBase: 100,
   memoryWidth: 4,
   memoryExpansion: 1.5,
-  memoryNorm: false,
   chunk: 4,
   convWidth: 2,
   ffMult: 2,
@@ -155,7 +154,6 @@ const tiny: TitansConfig = {
 
 const tinyPort: TitansConfig = {
   ...tiny,
-  memoryNorm: true,
   variant: 'mac-port',
   segment: 4,
   memoryHeads: 2,
@@ -167,8 +165,6 @@ const tinyPort: TitansConfig = {
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, TitansConfig>> = {
-  // the inner norm over so few features magnifies rounding: exact backends only
-  'mac, inner norm': { ...tiny, memoryNorm: true },
   lmm: { ...tiny, variant: 'lmm', memoryHeads: 2, momentum: false, memoryNorm: false, tieEmbeddings: true },
   'mac-port': tinyPort,
   'mac-port, every option': {
