@@ -1,9 +1,9 @@
-import { deltaRule, type NamedTensor, normal, normalInit, type Recorder, Rng } from '@mneme/core-tensor'
+import { deltaRule, type NamedTensor, normal, normalInit, type Recorder, Rng, unitLength } from '@mneme/core-tensor'
 import { read, span, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { eye, fill, mul, ones, reshape, sigmoid, sub, sum, type Tensor, tensor, zeros } from '@tensorflow/tfjs-core'
+import { eye, fill, mul, ones, reshape, sigmoid, sub, sum, type Tensor, zeros } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
-import { GatedDeltaNet, type GatedDeltaNetOptions, unitLength } from './gated-delta-net.js'
+import { GatedDeltaNet, type GatedDeltaNetOptions } from './gated-delta-net.js'
 
 type Inputs = Parameters<typeof deltaRule>[0]
 
@@ -188,16 +188,6 @@ describe('delta rule', () => {
       const inputs = { q, k, v, beta, state, logDecay: fill([1, 40, 1], -60) }
       const expected = await recurrence(inputs, 1)
       expectClose(await read(deltaRule(inputs, { chunk: 40, scale: 1 }).o), expected.o, 1e-5, 'outputs')
-    })
-  })
-})
-
-describe('unitLength', () => {
-  test('x / sqrt(Σ x² + 1e-6)', async () => {
-    await within(async () => {
-      const y = await read(unitLength(tensor([3, 4, 3e-3, 4e-3, 0, 0], [3, 2])))
-      const small = Math.sqrt(25e-6 + 1e-6)
-      expectClose(y, [0.6, 0.8, 3e-3 / small, 4e-3 / small, 0, 0], 1e-5, 'unit vectors')
     })
   })
 })

@@ -13,10 +13,10 @@ import {
   parameter,
   RMSNorm,
   type Rng,
-  rmsNorm,
   type SequenceMixer,
   ShortConv,
   silu,
+  unitLength,
 } from '@mneme/core-tensor'
 import {
   add,
@@ -179,14 +179,6 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
     const memory = nVHeads * dHead * this.dValue
     return 4 * (memory + (convWidth - 1) * (2 * nHeads * dHead + nVHeads * this.dValue))
   }
-}
-
-/** `x / sqrt(sum x² + 1e-6)` over the last axis. */
-export function unitLength(x: Tensor): Tensor {
-  const width = x.shape[x.rank - 1] as number
-  // a root mean square norm is a unit vector times sqrt(width)
-  const normed = rmsNorm({ x: reshape(x, [-1, width]) }, { eps: 1e-6 / width }).y
-  return reshape(mul(normed, width ** -0.5), x.shape)
 }
 
 /** Each head `times` times in a row. */

@@ -5,15 +5,26 @@
 export function nextTurn(): Promise<void> {
   const immediate = (globalThis as { setImmediate?: (f: () => void) => unknown }).setImmediate
   if (immediate !== undefined) return new Promise((resolve) => void immediate(resolve))
-  return new Promise((resolve) => {
-    // timers are held back by some milliseconds in browsers, messages are not
-    const { port1, port2 } = new MessageChannel()
-    port1.onmessage = () => {
-      port1.close()
-      resolve()
-    }
-    port2.postMessage(null)
-  })
+  // timers are held back by some milliseconds in browsers, messages are not
+  messages ??= channel()
+  return messages()
+}
+
+let messages: (() => Promise<void>) | null = null
+
+function channel(): () => Promise<void> {
+  const { port1, port2 } = new MessageChannel()
+  let waiting: (() => void)[] = []
+  port1.onmessage = () => {
+    const ready = waiting
+    waiting = []
+    for (const resolve of ready) resolve()
+  }
+  return () =>
+    new Promise((resolve) => {
+      waiting.push(resolve)
+      port2.postMessage(null)
+    })
 }
 
 /** Gives way to the event loop, but not more often than every so many milliseconds. */

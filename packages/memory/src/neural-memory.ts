@@ -10,16 +10,15 @@ import {
   RMSNorm,
   type Rng,
   refusePadding,
-  rmsNorm,
   type SequenceMixer,
   ShortConv,
   silu,
+  unitLength,
 } from '@mneme/core-tensor'
 import {
   expandDims,
   mul,
   neg,
-  reshape,
   sigmoid,
   softplus,
   type Tensor,
@@ -194,12 +193,4 @@ export class NeuralMemory extends Module implements SequenceMixer<NeuralMemorySt
     const copies = 1 + (this.options.momentum ? 1 : 0) + (length % this.options.chunk === 0 ? 0 : 1)
     return copies * this.weightBytes + 3 * this.tailBytes
   }
-}
-
-/** `x / sqrt(Σ x² + 1e-6)` over the last axis of `[N, T, K]`. */
-function unitLength(x: Tensor): Tensor {
-  const K = x.shape[2] as number
-  // a root mean square norm is a unit vector times sqrt(K)
-  const normed = rmsNorm({ x: reshape(x, [-1, K]) }, { eps: 1e-6 / K }).y
-  return reshape(mul(normed, K ** -0.5), x.shape)
 }

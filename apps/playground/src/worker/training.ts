@@ -1,3 +1,4 @@
+import { nextTurn } from '@mneme/core-tensor'
 import { loadPaper } from '@mneme/models'
 import { loadTask, type TaskSpec } from '@mneme/tasks'
 import {
@@ -16,7 +17,6 @@ import { messageOf, startBackend } from './backend'
 import { Sampler } from './sampler'
 import { holdRun, Saves } from './saves'
 import { fatalTrouble, savingTrouble } from './troubles'
-import { nextTurn } from './turns'
 
 const sendEveryMs = 100
 const saveEveryMs = 10_000

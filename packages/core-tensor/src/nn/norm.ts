@@ -67,3 +67,11 @@ export class GroupNorm extends Module {
 }
 
 export type Norm = RMSNorm | LayerNorm | GroupNorm
+
+/** `x / sqrt(Σ x² + 1e-6)` over the last axis, any rank. */
+export function unitLength(x: Tensor): Tensor {
+  const width = x.shape[x.rank - 1] as number
+  // a root mean square norm is a unit vector times sqrt(width)
+  const normed = rmsNorm({ x: reshape(x, [-1, width]) }, { eps: 1e-6 / width }).y
+  return reshape(mul(normed, width ** -0.5), x.shape)
+}
