@@ -4,11 +4,13 @@ import {
   BatchMatMul,
   engine,
   getKernel,
+  Identity,
   type KernelFunc,
   OneHot,
   ready,
   registerKernel,
   setBackend,
+  Tile,
   unregisterKernel,
 } from '@tensorflow/tfjs-core'
 import { adamW } from './adam-w.js'
@@ -17,6 +19,7 @@ import { crossEntropy } from './cross-entropy.js'
 import { embedding } from './embedding.js'
 import { gelu } from './gelu.js'
 import { loadKernels } from './heap.js'
+import { identityBeside } from './identity.js'
 import { linearScan } from './linear-scan.js'
 import { matMulBeside } from './mat-mul.js'
 import { minGru } from './min-gru.js'
@@ -24,6 +27,7 @@ import { oneHotBeside } from './one-hot.js'
 import { rmsNorm } from './rms-norm.js'
 import { segmentSum } from './segment-sum.js'
 import { squaredNorm } from './squared-norm.js'
+import { tileBeside } from './tile.js'
 
 export interface WasmOptions {
   /**
@@ -37,9 +41,9 @@ const opKernels = { adamW, affine, crossEntropy, embedding, gelu, linearScan, mi
 let registered = false
 
 /**
- * Makes the tfjs WASM backend current and loads our SIMD kernels on its memory: ops of core-tensor, a faster `matMul`,
- * `unsortedSegmentSum`, and a right `oneHot` of floats. Calling it again only makes the backend current. An engine without SIMD keeps tfjs's own
- * kernels and the ops' references.
+ * Makes the tfjs WASM backend current and loads our SIMD kernels on its memory: ops of core-tensor, a faster `matMul` and
+ * `tile`, `clone` without a copy, `unsortedSegmentSum`, and a right `oneHot` of floats. Calling it again only makes the
+ * backend current. An engine without SIMD keeps tfjs's own kernels and the ops' references.
  *
  * @throws Error if the backend does not start, mostly because its binaries are not where `wasmPaths` says
  */
@@ -59,6 +63,8 @@ export async function useWasm(options: WasmOptions = {}): Promise<void> {
   for (const [op, kernel] of Object.entries(opKernels)) registerOpKernel(op, 'wasm', kernel)
   replace(BatchMatMul, (original) => matMulBeside(original, getThreadsCount()))
   replace(OneHot, oneHotBeside)
+  replace(Identity, identityBeside)
+  replace(Tile, tileBeside)
   if (!getKernel(segmentSum.kernelName, 'wasm')) registerKernel(segmentSum)
 }
 
