@@ -16,6 +16,8 @@ export interface BenchFlags {
 }
 
 interface Results {
+  /** What a reader types to have these tables printed again. */
+  readonly command: string
   readonly machine: Machine
   readonly backend: string
   readonly ops: readonly OpRow[]
@@ -33,14 +35,17 @@ export async function benchCommand(op: string | undefined, flags: BenchFlags): P
     process.stderr.write(`bench: ${wrong.map((w) => w.op).join(', ')} not right on this device; see mneme selftest.\n`)
     return 1
   }
-  const results = await measure(device.name, op, flags.quick)
+  const words = [op, ...(flags.quick ? ['--quick'] : []), ...(flags.device === 'auto' ? [] : ['--device', flags.device])]
+  const given = words.filter((word) => word !== undefined).join(' ')
+  const command = given === '' ? 'npm run bench' : `npm run bench -- ${given}`
+  const results = { command, ...(await measure(device.name, op, flags.quick)) }
   process.stdout.write(flags.json ? `${JSON.stringify(results, null, 2)}\n` : markdown(results))
   if (flags.write !== undefined) await writeFile(flags.write, markdown(results))
   await releaseDevice(device)
   return 0
 }
 
-async function measure(backend: string, op: string | undefined, quick: boolean): Promise<Results> {
+async function measure(backend: string, op: string | undefined, quick: boolean): Promise<Omit<Results, 'command'>> {
   const ops = await benchOps(op)
   const here = { machine: await machine(), backend, ops }
   if (op !== undefined) return { ...here, streams: [] }
@@ -62,11 +67,11 @@ async function measure(backend: string, op: string | undefined, quick: boolean):
 
 const ms = ({ medianMs, spreadMs }: Timing): string => `${medianMs.toPrecision(3)} ± ${spreadMs.toPrecision(2)} ms`
 
-function markdown({ machine: here, backend, ops, layer, run, streams }: Results): string {
+function markdown({ command, machine: here, backend, ops, layer, run, streams }: Results): string {
   const lines = [
     '# Benchmarks',
     '',
-    'Printed by `npm run bench`. Times are medians with the width of the middle half; ratios compare within this one run.',
+    `Printed by \`${command}\`. Times are medians with the width of the middle half; ratios compare within this one run.`,
     '',
     `Backend ${backend}; Node ${here.node}; ${here.cpu}, ${here.cores} cores; copying runs at ${here.copyGBs.toFixed(1)} GB/s (read plus written, one thread).`,
     '',
