@@ -11,7 +11,6 @@ import {
   minimum,
   mul,
   ones,
-  pad,
   reshape,
   slice,
   sub,
@@ -22,6 +21,7 @@ import {
   zeros,
 } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
+import { chunked, unchunked } from './chunks.js'
 
 interface Inputs {
   readonly q: Tensor
@@ -77,21 +77,6 @@ function unitLowerInverse(A: Tensor): Tensor {
   return inverse
 }
 
-/** `[B, T, H, W]` to `[B H, n, C, W]`, padded with zeros, which leave the state alone. */
-function chunked(x: Tensor, n: number, C: number): Tensor {
-  const [B, T, H, W] = x.shape as [number, number, number, number]
-  const padded =
-    n * C === T
-      ? x
-      : pad(x, [
-          [0, 0],
-          [0, n * C - T],
-          [0, 0],
-          [0, 0],
-        ])
-  return reshape(transpose(padded, [0, 2, 1, 3]), [B * H, n, C, W])
-}
-
 function reference(inputs: Inputs, attrs: Attrs): Outputs {
   const [B, T, H, K] = inputs.q.shape as [number, number, number, number]
   const V = inputs.v.shape[3] as number
@@ -129,9 +114,7 @@ function reference(inputs: Inputs, attrs: Attrs): Outputs {
     const kept = carried === null ? S : mul(S, carried[i] as Tensor)
     S = add(kept, matMul(writers[i] as Tensor, values, true, false))
   }
-  const all = reshape(concat(outputs, 1), [B, H, n * C, V])
-  const o = transpose(n * C === T ? all : slice(all, [0, 0, 0, 0], [B, H, T, V]), [0, 2, 1, 3])
-  return { o, state: reshape(S, [B, H, K, V]) }
+  return { o: unchunked(concat(outputs, 1), T, H), state: reshape(S, [B, H, K, V]) }
 }
 
 function rows4(x: Tensor, count: number, C: number): Tensor {
