@@ -5,6 +5,7 @@ import { complexLinearScan } from './complex-linear-scan.js'
 import { crossEntropy } from './cross-entropy.js'
 import { deltaRule } from './delta-rule.js'
 import { embedding } from './embedding.js'
+import { gatedLinearAttention } from './gated-linear-attention.js'
 import { geluOp } from './gelu.js'
 import { layerNorm } from './layer-norm.js'
 import { linearScan } from './linear-scan.js'
@@ -25,6 +26,7 @@ export const allOps: readonly AnyOp[] = [
   crossEntropy,
   deltaRule,
   embedding,
+  gatedLinearAttention,
   geluOp,
   layerNorm,
   linearScan,
