@@ -1,14 +1,17 @@
 import { type Golden, type GoldenTensor, goldens, toTensor } from '@mneme/testing/goldens'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { getBackend, type Tensor, transpose } from '@tensorflow/tfjs-core'
+import { add, expandDims, getBackend, mul, reshape, type Tensor, tensor, transpose } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { vjp } from './gradients.js'
 import { silu } from './nn/activations.js'
 import { complexLinearScan } from './ops/complex-linear-scan.js'
 import { deltaRule } from './ops/delta-rule.js'
+import { type GatedLinearAttentionInputs, gatedLinearAttention } from './ops/gated-linear-attention.js'
 import { linearScan } from './ops/linear-scan.js'
 import { selectiveScan } from './ops/selective-scan.js'
+import { mlstm } from './ops/mlstm.js'
+import { normalisedLinearAttention } from './ops/normalised-linear-attention.js'
 import { shortConv } from './ops/short-conv.js'
 import { softmaxAttention } from './ops/softmax-attention.js'
 import { wkv4 } from './ops/wkv4.js'
@@ -38,6 +41,13 @@ const windowOf = (golden: Golden): number => Number(/window (\d+)/.exec(String(g
 
 /** `[B, D, T]` to `[B, T, D]` and back. */
 const timeMajor = (x: Tensor): Tensor => transpose(x, [0, 2, 1])
+const gated = (
+  { h0, ...inputs }: Omit<GatedLinearAttentionInputs, 'state'> & { readonly h0: Tensor },
+  scale = 0,
+): Values<string> => {
+  const { o, state } = gatedLinearAttention({ ...inputs, state: h0 }, { chunk: 16, scale })
+  return { o, final_state: state }
+}
 
 const kernels: Readonly<Record<string, Kernel>> = {
   'kernel-linear-recurrence': kernel(['a', 'b', 'h0'], (inputs) => linearScan(inputs)),
@@ -67,6 +77,35 @@ const kernels: Readonly<Record<string, Kernel>> = {
     const { o, state } = deltaRule({ ...inputs, logDecay: g, state: h0 }, { chunk: 16 })
     return { o, final_state: state }
   }),
+  'kernel-gla': kernel(['q', 'k', 'v', 'gk', 'h0'], ({ gk, ...inputs }) => gated({ ...inputs, logDecay: gk })),
+  'kernel-simple-gla': kernel(['q', 'k', 'v', 'g', 'h0'], ({ g, ...inputs }) =>
+    gated({ ...inputs, logDecay: expandDims(g, 3) }),
+  ),
+  'kernel-retention': kernel(['q', 'k', 'v', 'h0'], (inputs) => {
+    const H = inputs.v.shape[2] as number
+    const gammas = Array.from({ length: H }, (_, h) => Math.log1p(-(2 ** (-5 - h))))
+    return gated({ ...inputs, logDecay: tensor(gammas, [1, 1, H, 1]) })
+  }),
+  'kernel-wkv5': kernel(['q', 'k', 'v', 'w', 'u', 'h0'], ({ w, u, ...inputs }) =>
+    gated({ ...inputs, bonus: u, logDecay: reshape(w, [1, 1, ...w.shape]) }, 1),
+  ),
+  'kernel-wkv6': kernel(['q', 'k', 'v', 'w', 'u', 'h0'], ({ w, u, ...inputs }) =>
+    gated({ ...inputs, bonus: u, logDecay: w }, 1),
+  ),
+  'kernel-ssd': kernel(['x', 'dt', 'A', 'B', 'C', 'D', 'h0'], ({ x, dt, A, B, C, D, h0 }) => {
+    const turned = [0, 1, 3, 2]
+    const v = mul(x, expandDims(dt, 3))
+    const logDecay = expandDims(mul(dt, A), 3)
+    const { o, state } = gatedLinearAttention({ q: C, k: B, v, logDecay, state: transpose(h0, turned) }, { scale: 1 })
+    return { y: add(o, mul(x, expandDims(D, 1))), final_state: transpose(state, turned) }
+  }),
+  'kernel-linear-attention-normalized': kernel(['q', 'k', 'v', 'S0', 'z0'], ({ S0, z0, ...inputs }) => {
+    const { o, state, normaliser } = normalisedLinearAttention({ ...inputs, state: S0, normaliser: z0 }, { eps: 1e-10 })
+    return { o, S: state, z: normaliser }
+  }),
+  'kernel-mlstm': kernel(['q', 'k', 'v', 'i', 'f', 'C0', 'n0', 'm0'], ({ i, f, C0, n0, m0, ...inputs }) => ({
+    ...mlstm({ ...inputs, inputGate: i, forgetGate: f, C: C0, n: n0, m: m0 }, { chunk: 16 }),
+  })),
   'kernel-softmax-attention-causal-gqa': attention(() => 0),
   'kernel-softmax-attention-sliding-window': attention(windowOf),
   'kernel-causal-depthwise-conv': kernel(['x', 'w', 'b', 'x0'], ({ x, w, b, x0 }) => {

@@ -1,0 +1,68 @@
+import { add, concat, div, expandDims, ones, slice, squeeze, type Tensor, zeros } from '@tensorflow/tfjs-core'
+import {
+  type GatedLinearAttentionAttrs,
+  type GatedLinearAttentionInputs,
+  gatedLinearAttention,
+} from './gated-linear-attention.js'
+
+export interface NormalisedInputs extends GatedLinearAttentionInputs {
+  /** Decayed sum of the keys before the first token, `[B, H, K]`; zeros if absent. */
+  readonly normaliser?: Tensor
+}
+
+export interface WithNormaliser {
+  /** Read from the state, before any division, `[B, T, H, V]`. */
+  readonly numerator: Tensor
+  /** Read from the normaliser, `[B, T, H, 1]`. */
+  readonly denominator: Tensor
+  readonly state: Tensor
+  /** `[B, H, K]` after T tokens. */
+  readonly normaliser: Tensor
+}
+
+/**
+ * `gatedLinearAttention` that also keeps the decayed sum of its keys and reads it as it does the state: one more column
+ * of values, which are all 1.
+ */
+export function withNormaliser(
+  inputs: NormalisedInputs,
+  attrs: Partial<GatedLinearAttentionAttrs> = {},
+): WithNormaliser {
+  const { normaliser, ...others } = inputs
+  const [B, T, H, V] = inputs.v.shape as [number, number, number, number]
+  const K = inputs.k.shape[3] as number
+  const both =
+    inputs.state === undefined && normaliser === undefined
+      ? undefined
+      : concat([inputs.state ?? zeros([B, H, K, V]), expandDims(normaliser ?? zeros([B, H, K]), 3)], 3)
+  const v = concat([inputs.v, ones([B, T, H, 1])], 3)
+  const { o, state } = gatedLinearAttention({ ...others, v, ...(both && { state: both }) }, attrs)
+  return {
+    numerator: slice(o, [0, 0, 0, 0], [B, T, H, V]),
+    denominator: slice(o, [0, 0, 0, V], [B, T, H, 1]),
+    state: slice(state, [0, 0, 0, 0], [B, H, K, V]),
+    normaliser: squeeze(slice(state, [0, 0, 0, V], [B, H, K, 1]), [3]),
+  }
+}
+
+export interface NormalisedAttrs extends GatedLinearAttentionAttrs {
+  /** Added to the denominator. */
+  readonly eps: number
+}
+
+/**
+ * Linear attention whose weights sum to one: `gatedLinearAttention`, divided by what the query reads of the keys alone.
+ *
+ *   z_t = α_t z_{t-1} + k_t;   o_t = S_tᵀ q_t / (z_t · q_t + eps)
+ *
+ * Inputs as `gatedLinearAttention` has them, and the normaliser z `[B, H, K]`; q and k should have passed a feature map
+ * that leaves no negative values, else the denominator can vanish. Time O(T K V), state O(K V + K) a head.
+ * Source: Katharopoulos et al. 2020, arXiv:2006.16236, section 3.4.
+ */
+export function normalisedLinearAttention(
+  inputs: NormalisedInputs,
+  { eps = 1e-6, ...attrs }: Partial<NormalisedAttrs> = {},
+): { readonly o: Tensor; readonly state: Tensor; readonly normaliser: Tensor } {
+  const { numerator, denominator, state, normaliser } = withNormaliser(inputs, attrs)
+  return { o: div(numerator, add(denominator, eps)), state, normaliser }
+}
