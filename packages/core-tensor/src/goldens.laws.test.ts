@@ -1,9 +1,6 @@
-import { type Golden, type GoldenTensor, goldens, toTensor } from '@mneme/testing/goldens'
-import { read, within } from '@mneme/testing/subject'
-import { expectClose } from '@mneme/testing/tolerance'
-import { add, expandDims, getBackend, mul, reshape, type Tensor, tensor, transpose } from '@tensorflow/tfjs-core'
-import { describe, expect, test } from 'vitest'
-import { vjp } from './gradients.js'
+import type { Golden } from '@mneme/testing/goldens'
+import { describeKernels, type Kernel, kernel, type Values } from '@mneme/testing/kernel-goldens'
+import { add, expandDims, mul, reshape, type Tensor, tensor, transpose } from '@tensorflow/tfjs-core'
 import { silu } from './nn/activations.js'
 import { complexLinearScan } from './ops/complex-linear-scan.js'
 import { deltaRule } from './ops/delta-rule.js'
@@ -15,23 +12,6 @@ import { selectiveScan } from './ops/selective-scan.js'
 import { shortConv } from './ops/short-conv.js'
 import { softmaxAttention } from './ops/softmax-attention.js'
 import { wkv4 } from './ops/wkv4.js'
-
-/** float32 against float64, both by the same formula; webgpu has rougher exp, log and division. */
-const limits = () => (getBackend() === 'webgpu' ? { forward: 1e-4, gradient: 1e-3 } : { forward: 1e-5, gradient: 1e-4 })
-
-type Values<K extends string> = Readonly<Record<K, Tensor>>
-interface Kernel {
-  /** Names of the golden's inputs, in the order that gradients are asked for. */
-  readonly inputs: readonly string[]
-  /** The golden's outputs, the main one first. */
-  run(inputs: Values<string>, golden: Golden): Values<string>
-}
-
-/** Binds the names of inputs to what is computed from them. */
-const kernel = <K extends string>(
-  inputs: readonly K[],
-  run: (inputs: Values<K>, golden: Golden) => Values<string>,
-): Kernel => ({ inputs, run })
 
 const attention = (window: (golden: Golden) => number): Kernel =>
   kernel(['q', 'k', 'v'], (inputs, golden) => softmaxAttention(inputs, { window: window(golden) }))
@@ -122,71 +102,4 @@ const kernels: Readonly<Record<string, Kernel>> = {
   }),
 }
 
-for (const golden of goldens()) {
-  const found = kernels[golden.name]
-  if (found !== undefined) describeKernel(golden, found)
-}
-
-function describeKernel(golden: Golden, { inputs: names, run }: Kernel): void {
-  describe(`golden ${golden.name}`, () => {
-    const data = golden.read('data')
-    const stored = (name: string): GoldenTensor => {
-      const found = data.get(name)
-      if (found === undefined) throw new Error(`${golden.name}: expected a tensor '${name}', got none.`)
-      return found
-    }
-    const inputs = (): Record<string, Tensor> =>
-      Object.fromEntries(names.map((name) => [name, toTensor(stored(`in.${name}`))]))
-    // the file is not in the order of the outputs; the main one is the one that `grad.*` is the gradient of
-    const outputs = Object.keys(golden.json('meta').shapes as object)
-      .filter((name) => name.startsWith('out.'))
-      .map((name) => name.slice(4))
-
-    test('inputs and outputs are all those of the file', () => {
-      const given = [...data.keys()].filter((name) => name.startsWith('in.')).map((name) => name.slice(3))
-      expect([...names].sort()).toEqual(given.sort())
-    })
-
-    test('outputs and final states', async () => {
-      await within(async () => {
-        const results = run(inputs(), golden)
-        expect(outputs.length).toBeGreaterThan(0)
-        for (const name of outputs) {
-          const { shape, values } = stored(`out.${name}`)
-          const actual = results[name] as Tensor
-          expect(actual.shape, name).toEqual(shape)
-          expectClose(await read(actual), values, limits().forward, name)
-        }
-      })
-    })
-
-    const expectGradients = async (prefix: string, by: readonly string[]): Promise<void> => {
-      const xs = inputs()
-      const results = (): Tensor[] => {
-        const all = run(xs, golden)
-        return by.map((name) => all[name] as Tensor)
-      }
-      const grads = vjp(
-        results,
-        names.map((name) => xs[name] as Tensor),
-        by.map((name) => toTensor(stored(`g.${name}`))),
-      )
-      for (const [i, name] of names.entries()) {
-        const label = `gradient of ${by.join(' and ')} by ${name}`
-        expectClose(await read(grads[i] as Tensor), stored(`${prefix}.${name}`).values, limits().gradient, label)
-      }
-    }
-
-    test('gradients of the main output', async () => {
-      const main = /grad\.\* = d sum\(out\.(\w+)\*/.exec(String(golden.json('meta').checks))?.[1]
-      await within(() => expectGradients('grad', [String(main)]))
-    })
-
-    // a golden with one output has no second set
-    if (outputs.length > 1) {
-      test('gradients of all outputs together', async () => {
-        await within(() => expectGradients('grad_all', outputs))
-      })
-    }
-  })
-}
+describeKernels(kernels)
