@@ -1,42 +1,23 @@
-import { linearScan, minGru, vjp } from '@mneme/core-tensor'
-import { type GoldenTensor, goldens, toTensor } from '@mneme/testing/goldens'
-import { read, within } from '@mneme/testing/subject'
-import { expectClose } from '@mneme/testing/tolerance'
-import { concat, getBackend, type Tensor } from '@tensorflow/tfjs-core'
-import { describe, test } from 'vitest'
+import { linearScan, minGru } from '@mneme/core-tensor'
+import { describeKernels, kernel } from '@mneme/testing/kernel-goldens'
+import { concat, exp, mul, sigmoid, type Tensor } from '@tensorflow/tfjs-core'
+import { describe } from 'vitest'
 import { minGruCoefficients } from './min-rnn.js'
+import { rgLruLogDecay, rgLruScale } from './rg-lru.js'
 
-/** float32 against float64, both by the same formula; webgpu has rougher exp, log and division. */
-const limits = () => (getBackend() === 'webgpu' ? { forward: 1e-4, gradient: 1e-3 } : { forward: 1e-5, gradient: 1e-4 })
-
-type States = (hidden: Tensor, gate: Tensor, h0: Tensor) => Tensor
-const forms: readonly (readonly [form: string, states: States])[] = [
+type MinGruStates = (hidden: Tensor, gate: Tensor, h0: Tensor) => Tensor
+const minGruForms: readonly (readonly [form: string, states: MinGruStates])[] = [
   ['coefficients and scan', (hidden, gate, h0) => linearScan({ ...minGruCoefficients(hidden, gate), h0 }).h],
   ['one op', (hidden, gate, h0) => minGru({ projected: concat([hidden, gate], 2), h0 }).h],
 ]
 
-for (const golden of goldens().filter(({ name }) => name === 'kernel-mingru')) {
-  describe.each(forms)(`golden ${golden.name} by %s`, (_, states) => {
-    const data = golden.read('data')
-    const stored = (name: string): Tensor => toTensor(data.get(name) as GoldenTensor)
-    const values = (name: string): ArrayLike<number> => (data.get(name) as GoldenTensor).values
+describe.each(minGruForms)('minGRU by %s', (_, states) => {
+  describeKernels({ 'kernel-mingru': kernel(['h_', 'g', 'h0'], ({ h_, g, h0 }) => ({ h: states(h_, g, h0) })) })
+})
 
-    test('states of every token', async () => {
-      await within(async () => {
-        const h = states(stored('in.h_'), stored('in.g'), stored('in.h0'))
-        expectClose(await read(h), values('out.h'), limits().forward, 'h')
-      })
-    })
-
-    test('gradients by candidate, gate and first state', async () => {
-      await within(async () => {
-        const names = ['h_', 'g', 'h0']
-        const xs = names.map((name) => stored(`in.${name}`)) as [Tensor, Tensor, Tensor]
-        const grads = vjp(() => [states(...xs)], xs, [stored('g.h')])
-        for (const [i, name] of names.entries()) {
-          expectClose(await read(grads[i] as Tensor), values(`grad.${name}`), limits().gradient, `gradient by ${name}`)
-        }
-      })
-    })
-  })
-}
+describeKernels({
+  'kernel-rg-lru': kernel(['x', 'ix', 'rx', 'Lam', 'h0'], ({ x, ix, rx, Lam, h0 }) => {
+    const logDecay = rgLruLogDecay(rx, Lam)
+    return linearScan({ a: exp(logDecay), b: mul(rgLruScale(logDecay), mul(sigmoid(ix), x)), h0 })
+  }),
+})

@@ -1,2 +1,5 @@
 export * from './conv-mixer.js'
+export * from './hgrn.js'
 export * from './min-rnn.js'
+export * from './qrnn.js'
+export * from './rg-lru.js'

@@ -1,6 +1,7 @@
 import type { AnyOp } from '../op.js'
 import { adamW } from './adam-w.js'
 import { affine } from './affine.js'
+import { boundedSqrt } from './bounded-sqrt.js'
 import { complexLinearScan } from './complex-linear-scan.js'
 import { crossEntropy } from './cross-entropy.js'
 import { deltaRule } from './delta-rule.js'
@@ -22,6 +23,7 @@ import { wkv4 } from './wkv4.js'
 export const allOps: readonly AnyOp[] = [
   adamW,
   affine,
+  boundedSqrt,
   complexLinearScan,
   crossEntropy,
   deltaRule,

@@ -1,0 +1,220 @@
+import {
+  complexLinearScan,
+  constant,
+  dims,
+  gapsOf,
+  LayerNorm,
+  Linear,
+  linearScan,
+  type Mixed,
+  type MixerTraits,
+  Module,
+  overGaps,
+  type Pass,
+  parameter,
+  RMSNorm,
+  type Rng,
+  refusePadding,
+  type SequenceMixer,
+  ShortConv,
+  silu,
+  tokenAt,
+} from '@mneme/core-tensor'
+import {
+  add,
+  concat,
+  cos,
+  cumsum,
+  mul,
+  neg,
+  reshape,
+  sigmoid,
+  sin,
+  slice,
+  softmax,
+  sub,
+  type Tensor,
+  tensor1d,
+  unstack,
+  type Variable,
+} from '@tensorflow/tfjs-core'
+
+/** Least value of the forget gates of a layer, `[D]` in [0, 1); it depends on parameters that a model's layers share. */
+export type LowerBound = () => Tensor
+
+/**
+ * Lower bounds of all layers from one parameter Γ `[L, D]`: `cumsum(softmax(Γ)) − softmax(Γ)_0` over layers. The first is
+ * zero and they rise with depth, so that low layers stay local and high layers remember long.
+ * Source: Qin et al. 2023, arXiv:2311.04823, section 3.2.
+ */
+export function lowerBounds(gamma: Tensor): Tensor {
+  const shares = softmax(gamma as never, 0) as Tensor
+  return sub(cumsum(shares, 0), slice(shares, [0, 0], [1, gamma.shape[1] as number]))
+}
+
+export interface HgrnOptions {
+  readonly dModel: number
+  readonly lowerBound: LowerBound | null
+  /** Width of a short convolution on candidate and forget gate; 0 for none. */
+  readonly convWidth: number
+  readonly normEps: number
+}
+
+export type HgrnState = {
+  readonly h: Tensor
+  /** Last inputs of the convolutions of candidate and gate; null without them. */
+  readonly iTail: Tensor | null
+  readonly fTail: Tensor | null
+}
+
+/**
+ * Hierarchically gated recurrence, in real numbers: the forget gate never falls below a bound of its layer.
+ *
+ *   f_t = b + (1 − b) σ(W_f x_t),   h_t = f_t ⊙ h_{t-1} + (1 − f_t) ⊙ silu(W_i x_t)
+ *   y_t = W_o(RMSNorm(h_t) ⊙ silu(W_g x_t))
+ *
+ * b the lower bound `[D]`. State h `[B, D]` (and two convolution tails), constant in T. Time O(T D²), decoding O(D²).
+ * Paper: Qin et al. 2023, arXiv:2311.04823, section 3.
+ * Differs: real states and no biases, as in the form that flash-linear-attention publishes; `ComplexHGRN` is the paper's.
+ */
+export class HGRN extends Module implements SequenceMixer<HgrnState> {
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
+  readonly iProj: Linear
+  readonly fProj: Linear
+  readonly gProj: Linear
+  readonly iConv: ShortConv | null
+  readonly fConv: ShortConv | null
+  readonly gNorm: RMSNorm
+  readonly oProj: Linear
+
+  constructor(
+    private readonly options: HgrnOptions,
+    rng: Rng,
+  ) {
+    super()
+    const { dModel: D, convWidth, normEps } = options
+    const projection = (): Linear => new Linear(D, D, rng, { bias: false })
+    const conv = (): ShortConv | null => (convWidth > 0 ? new ShortConv(D, convWidth, rng) : null)
+    this.iProj = projection()
+    this.fProj = projection()
+    this.gProj = projection()
+    this.iConv = conv()
+    this.fConv = conv()
+    this.gNorm = new RMSNorm(D, normEps)
+    this.oProj = projection()
+  }
+
+  initialState(batch: number): HgrnState {
+    return {
+      h: constant([batch, this.options.dModel], 0),
+      iTail: this.iConv?.initialState(batch) ?? null,
+      fTail: this.fConv?.initialState(batch) ?? null,
+    }
+  }
+
+  forward(x: Tensor, state?: HgrnState, pass?: Pass): Mixed<HgrnState> {
+    const { B, T } = dims('HGRN.forward x', x, 'B T D', { D: this.options.dModel })
+    const before = state ?? this.initialState(B)
+    const gaps = gapsOf('HGRN.forward', pass, B, T)
+    const i = convolved(this.iConv, this.iProj.forward(x), before.iTail, pass)
+    const f = convolved(this.fConv, this.fProj.forward(x), before.fTail, pass)
+    const { forget, input } = boundedGates(f.y, this.options.lowerBound)
+    const h = linearScan({ ...overGaps(forget, mul(input, silu(i.y)), gaps), h0: before.h }).h
+    pass?.record?.record('decay', forget)
+    pass?.record?.record('state', h)
+    return {
+      y: this.oProj.forward(mul(this.gNorm.forward(h), silu(this.gProj.forward(x)))),
+      state: { h: tokenAt(h, T - 1), iTail: i.tail, fTail: f.tail },
+    }
+  }
+
+  stateBytes(): number {
+    const { dModel, convWidth } = this.options
+    return 4 * dModel * (1 + 2 * Math.max(0, convWidth - 1))
+  }
+}
+
+function convolved(
+  conv: ShortConv | null,
+  x: Tensor,
+  tail: Tensor | null,
+  pass?: Pass,
+): { readonly y: Tensor; readonly tail: Tensor | null } {
+  return conv === null || tail === null ? { y: x, tail: null } : conv.forward(x, tail, pass)
+}
+
+/** f = b + (1 − b) σ(x) and 1 − f = (1 − b) σ(−x), which loses nothing where the gate is all but open. */
+function boundedGates(x: Tensor, bound: LowerBound | null): { readonly forget: Tensor; readonly input: Tensor } {
+  const [open, shut] = [sigmoid(x), sigmoid(neg(x))]
+  if (bound === null) return { forget: open, input: shut }
+  const least = bound()
+  const room = sub(1, least)
+  return { forget: add(least, mul(room, open)), input: mul(room, shut) }
+}
+
+export type ComplexHgrnOptions = Omit<HgrnOptions, 'convWidth'>
+
+export type ComplexHgrnState = { readonly hr: Tensor; readonly hi: Tensor }
+
+/**
+ * Hierarchically gated recurrence over complex numbers, each channel turned by a learned angle that no token changes.
+ *
+ *   h_t = λ_t e^{iθ} ⊙ h_{t-1} + (1 − λ_t) ⊙ c_t,   λ_t = b + (1 − b) σ(W_λ x_t + b_λ),   c_t = silu(W_c x_t + b_c)
+ *   y_t = W_o(LayerNorm([Re h_t, Im h_t]) ⊙ silu(W_g x_t + b_g)) + b_o
+ *
+ * State h as two tensors `[B, D]`, constant in T. Time O(T D²), decoding O(D²).
+ * Paper: Qin et al. 2023, arXiv:2311.04823, section 3.
+ */
+export class ComplexHGRN extends Module implements SequenceMixer<ComplexHgrnState> {
+  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly inputProj: Linear
+  readonly lambdaProj: Linear
+  readonly gate: Linear
+  readonly outProj: Linear
+  readonly norm: LayerNorm
+  /** Angle of each channel. */
+  readonly theta: Variable
+
+  constructor(
+    private readonly options: ComplexHgrnOptions,
+    rng: Rng,
+  ) {
+    super()
+    const { dModel: D, normEps } = options
+    this.inputProj = new Linear(D, 2 * D, rng)
+    this.lambdaProj = new Linear(D, D, rng)
+    this.gate = new Linear(D, 2 * D, rng)
+    this.outProj = new Linear(2 * D, D, rng)
+    this.norm = new LayerNorm(2 * D, normEps)
+    this.theta = parameter(tensor1d(Float32Array.from({ length: D }, (_, i) => 10000 ** ((-2 * i) / D))))
+  }
+
+  initialState(batch: number): ComplexHgrnState {
+    const zero = (): Tensor => constant([batch, this.options.dModel], 0)
+    return { hr: zero(), hi: zero() }
+  }
+
+  forward(x: Tensor, state?: ComplexHgrnState, pass?: Pass): Mixed<ComplexHgrnState> {
+    refusePadding('ComplexHGRN.forward', pass)
+    const { B, T, D } = dims('ComplexHGRN.forward x', x, 'B T D', { D: this.options.dModel })
+    const before = state ?? this.initialState(B)
+    const pairs = reshape(silu(this.inputProj.forward(x)), [B, T, D, 2])
+    const [cr, ci] = unstack(pairs, 3) as [Tensor, Tensor]
+    const { forget, input } = boundedGates(this.lambdaProj.forward(x), this.options.lowerBound)
+    const { hr, hi } = complexLinearScan({
+      ar: mul(forget, cos(this.theta)),
+      ai: mul(forget, sin(this.theta)),
+      br: mul(input, cr),
+      bi: mul(input, ci),
+      h0r: before.hr,
+      h0i: before.hi,
+    })
+    pass?.record?.record('decay', forget)
+    const read = mul(this.norm.forward(concat([hr, hi], 2)), silu(this.gate.forward(x)))
+    return { y: this.outProj.forward(read), state: { hr: tokenAt(hr, T - 1), hi: tokenAt(hi, T - 1) } }
+  }
+
+  stateBytes(): number {
+    return 8 * this.options.dModel
+  }
+}
