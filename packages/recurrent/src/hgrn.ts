@@ -35,6 +35,7 @@ import {
   sub,
   type Tensor,
   tensor1d,
+  transpose,
   unstack,
   type Variable,
 } from '@tensorflow/tfjs-core'
@@ -48,7 +49,7 @@ export type LowerBound = () => Tensor
  * Source: Qin et al. 2023, arXiv:2311.04823, section 3.2.
  */
 export function lowerBounds(gamma: Tensor): Tensor {
-  const shares = softmax(gamma as never, 0) as Tensor
+  const shares = transpose(softmax(transpose(gamma))) as Tensor
   return sub(cumsum(shares, 0), slice(shares, [0, 0], [1, gamma.shape[1] as number]))
 }
 

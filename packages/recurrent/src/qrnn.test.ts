@@ -1,0 +1,43 @@
+import { normal, Rng } from '@mneme/core-tensor'
+import { read, within } from '@mneme/testing/subject'
+import { expectClose } from '@mneme/testing/tolerance'
+import { describe, expect, test } from 'vitest'
+import { QRNN } from './qrnn.js'
+
+const D = 3
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
+
+describe('QRNN', () => {
+  test.each([
+    ['f', 2],
+    ['fo', 3],
+    ['ifo', 4],
+  ] as const)('pooling %s has %i k D² + parts D parameters', (pooling, parts) => {
+    const k = 3
+    const mixer = new QRNN({ dModel: D, width: k, pooling }, new Rng(1))
+    const sizes = mixer.parameters().map(({ size }) => size)
+    expect(sizes.reduce((sum, size) => sum + size)).toBe(parts * k * D * D + parts * D)
+    mixer.dispose()
+  })
+
+  test('the scan is the loop', async () => {
+    await within(async () => {
+      const T = 30
+      const mixer = new QRNN({ dModel: D, width: 1, pooling: 'fo' }, new Rng(2))
+      const x = normal(new Rng(3), [1, T, D], 2)
+      const parts = await read(mixer.projection.forward(x))
+      const expected: number[] = []
+      const c = [0, 0, 0]
+      for (let t = 0; t < T; t++) {
+        for (let d = 0; d < D; d++) {
+          const part = (p: number): number => parts[(t * 3 + p) * D + d] as number
+          const f = sigmoid(part(1))
+          c[d] = f * (c[d] as number) + (1 - f) * Math.tanh(part(0))
+          expected.push(sigmoid(part(2)) * (c[d] as number))
+        }
+      }
+      expectClose(await read(mixer.forward(x).y), expected, 1e-5, 'outputs')
+      mixer.dispose()
+    })
+  })
+})
