@@ -1,29 +1,18 @@
 import { loadPaper, paperKeys } from '@mneme/models'
 import { loadTask, taskKeys } from '@mneme/tasks'
 import { experimentDefaults, trainDefaults } from '@mneme/training'
-import '@tensorflow/tfjs-backend-cpu'
-import { setBackend } from '@tensorflow/tfjs-core'
 import katex from 'katex'
 import type { Catalogue, PaperEntry, TaskEntry } from '../src/experiment/catalogue'
-import { smallConfig } from './small-config'
-
-await setBackend('cpu')
-
-/** Narrow models stand, and want, larger rates than those that recipes are for. */
-const ratio = 3
 
 async function paperEntry(key: string): Promise<PaperEntry> {
-  const { card, config, build, recipe } = await loadPaper(key)
+  const { card, config } = await loadPaper(key)
   const { equation, ...words } = card
   // what the task and the experiment decide is no setting of the paper
   const { vocabulary, seed, ...settings } = config
-  const small = smallConfig(settings, (overrides) => build({ ...config, ...overrides }).dispose())
   return {
     ...words,
     equation: lines(equation).map(toMathMl),
     config: settings,
-    small,
-    smallLr: ratio * (recipe?.lr ?? 1e-3),
   }
 }
 

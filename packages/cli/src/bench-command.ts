@@ -35,7 +35,11 @@ export async function benchCommand(op: string | undefined, flags: BenchFlags): P
     process.stderr.write(`bench: ${wrong.map((w) => w.op).join(', ')} not right on this device; see mneme selftest.\n`)
     return 1
   }
-  const words = [op, ...(flags.quick ? ['--quick'] : []), ...(flags.device === 'auto' ? [] : ['--device', flags.device])]
+  const words = [
+    op,
+    ...(flags.quick ? ['--quick'] : []),
+    ...(flags.device === 'auto' ? [] : ['--device', flags.device]),
+  ]
   const given = words.filter((word) => word !== undefined).join(' ')
   const command = given === '' ? 'npm run bench' : `npm run bench -- ${given}`
   const results = { command, ...(await measure(device.name, op, flags.quick)) }

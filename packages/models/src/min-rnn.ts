@@ -112,11 +112,11 @@ const paper: Paper<MinRnnConfig, LanguageModel> = {
   },
   config: {
     vocabulary: 256,
-    dModel: 384,
-    nLayers: 3,
+    dModel: 64,
+    nLayers: 2,
     cell: 'minGRU',
     expansion: 1.5,
-    ffMult: 4,
+    ffMult: 2,
     convWidth: 0,
     h0: 'zero',
     normEps: 1e-6,
@@ -136,7 +136,7 @@ const paper: Paper<MinRnnConfig, LanguageModel> = {
     tieEmbeddings: false,
     seed: 0,
   },
-  recipe: { lr: 1e-3, weightDecay: 0.01, groups: withoutVectorDecay },
+  recipe: { lr: 4e-3, weightDecay: 0.01, groups: withoutVectorDecay },
   build,
   checkpoint,
 }

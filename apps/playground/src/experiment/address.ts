@@ -118,9 +118,9 @@ function readExperiment(parts: ReadonlyMap<string, string>, prefix: string): Exp
     paper,
     task,
     seed: seed.trim() === '' ? Number.NaN : Number(seed),
-    config: given.config ?? findPaper(paper)?.small ?? {},
+    config: given.config ?? {},
     taskConfig: given.task ?? {},
-    train: given.train ?? quickTraining(paper, task),
+    train: given.train ?? quickTraining(task),
   })
 }
 

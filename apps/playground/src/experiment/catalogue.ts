@@ -11,10 +11,6 @@ export interface PaperEntry extends Omit<Card, 'equation'> {
   readonly equation: readonly string[]
   /** All settings at their defaults. */
   readonly config: Settings
-  /** What to change so that it trains in a tab within minutes. */
-  readonly small: Settings
-  /** Learning rate for these. */
-  readonly smallLr: number
 }
 
 export interface TaskEntry extends Pick<TaskSpec, 'key' | 'title' | 'source' | 'kind' | 'metric'> {

@@ -1,12 +1,11 @@
 import type { Experiment, TrainConfig } from '@mneme/training'
-import { catalogue, findPaper, findTask } from './catalogue'
+import { catalogue, findTask } from './catalogue'
 
 /** Training settings for some minutes on an ordinary machine. Rows of text are cut short; a task's own rows are not. */
-export function quickTraining(paperKey: string, taskKey: string): Partial<TrainConfig> {
+export function quickTraining(taskKey: string): Partial<TrainConfig> {
   const language = findTask(taskKey)?.kind === 'language'
   return {
     steps: 6000,
-    lr: findPaper(paperKey)?.smallLr ?? 0,
     evalEvery: 50,
     evalBatches: 4,
     ...(language && { length: 64 }),
@@ -15,7 +14,7 @@ export function quickTraining(paperKey: string, taskKey: string): Partial<TrainC
 
 /** An experiment that trains within minutes, for any paper and task. */
 export function quickExperiment(paper = catalogue.first.paper, task = catalogue.first.task, seed = 0): Experiment {
-  return { paper, config: findPaper(paper)?.small ?? {}, task, taskConfig: {}, train: quickTraining(paper, task), seed }
+  return { paper, config: {}, task, taskConfig: {}, train: quickTraining(task), seed }
 }
 
 /** The paper after this one in the registry: something to compare with. */

@@ -1,7 +1,7 @@
 import type { Experiment } from '@mneme/training'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useId, useState } from 'preact/hooks'
-import { catalogue, findPaper } from '../experiment/catalogue'
+import { catalogue } from '../experiment/catalogue'
 import { experimentId, quickTraining } from '../experiment/starting-point'
 import type { Slot } from '../lane'
 import { Field } from './field'
@@ -98,14 +98,13 @@ export function ExperimentForm({ slot, experiment, running, onStart, children, n
 
 /** Another paper brings its own settings and rate; how long to train stays. */
 function withPaper(draft: Experiment, paper: string): Experiment {
-  const { lr } = quickTraining(paper, draft.task)
-  const train = { ...draft.train, ...(lr !== undefined && { lr }) }
-  return { ...draft, paper, config: findPaper(paper)?.small ?? {}, train }
+  const { lr, ...train } = draft.train
+  return { ...draft, paper, config: {}, train }
 }
 
 /** Another task brings its own lengths; the rate and the number of steps stay. */
 function withTask(draft: Experiment, task: string): Experiment {
-  const quick = quickTraining(draft.paper, task)
+  const quick = quickTraining(task)
   const { lr, steps } = { ...quick, ...draft.train }
   const train = { ...quick, ...(lr !== undefined && { lr }), ...(steps !== undefined && { steps }) }
   return { ...draft, task, taskConfig: {}, train }

@@ -77,9 +77,8 @@ export async function defaultRun(steps: number, evaluateAt: readonly number[]): 
   const setup = await resolveExperiment(
     {
       paper: 'min-rnn',
-      config: { dModel: 64, nLayers: 2, ffMult: 2 },
       task: 'novel',
-      train: { steps, length: 64, lr: 4e-3 },
+      train: { steps, length: 64 },
     },
     catalogue,
   )
