@@ -114,7 +114,7 @@ const defaults: TitansConfig = {
   memoryNorm: false,
   chunk: 16,
   momentum: true,
-  maxLr: 0.5,
+  maxLr: 0.1,
   convWidth: 4,
   lossReduction: 'sum',
   ffMult: 4,
@@ -151,7 +151,6 @@ const tiny: TitansConfig = {
   chunk: 4,
   convWidth: 2,
   ffMult: 2,
-  maxLr: 0.1,
   tieEmbeddings: false,
 }
 
@@ -210,7 +209,7 @@ const paper: Paper<TitansConfig, LanguageModel> = {
     differs: [
       'MAC is made causal: what is recalled for token j is visible from token j on, and output i reads the memory after token i. As drawn, both look ahead inside a segment.',
       'memoryNorm: true wraps the inner MLP as x + LN(MLP x) ⊙ (1 + γ), as the titans-pytorch port does; the MLP alone learns recall several times sooner.',
-      'Gates are one number a head and token, the simpler of the two forms the paper allows; the decay gate starts nearly shut, and steps are at most 0.5.',
+      'Gates are one number a head and token, the simpler of the two forms the paper allows; the decay gate starts nearly shut, and steps are at most 0.1.',
       'SiLU comes before the short convolution of queries, keys and values, for which the paper gives no order.',
       "The paper leaves open the norm and gate of the memory's output (RMSNorm by head, SiLU), the gating of MAC (a product of normed attention and the sigmoid of normed memory, as its gated variant), chunk sizes, and positions (rotary inside a segment).",
       'LMM has no persistent tokens. MAG and MAL are not here yet.',
