@@ -4,6 +4,7 @@ import '@tensorflow/tfjs-backend-cpu'
 import { type Machine, machine, type Timing } from './bench/measure.js'
 import { benchOps, type OpRow } from './bench/ops.js'
 import { type StreamRow, stream } from './bench/streaming.js'
+import { torchPeer } from './bench/torch.js'
 import { type DefaultRun, defaultRun, minGruAgainstGru } from './bench/training.js'
 import { releaseDevice, useDevice } from './device.js'
 
@@ -21,6 +22,8 @@ interface Results {
   readonly machine: Machine
   readonly backend: string
   readonly ops: readonly OpRow[]
+  /** Version of the PyTorch that ran beside, if any. */
+  readonly torch: string | null
   readonly layer?: { readonly minGru: Timing; readonly gru: Timing | null }
   readonly run?: DefaultRun
   readonly streams: readonly StreamRow[]
@@ -49,9 +52,25 @@ export async function benchCommand(op: string | undefined, flags: BenchFlags): P
   return 0
 }
 
+/** PyTorch's times beside ours, where it can be had. */
+async function withTorch(
+  ops: readonly OpRow[],
+  quick: boolean,
+): Promise<{ rows: readonly OpRow[]; version: string | null; gruModelMs: number | null }> {
+  const forwards = ops.filter(({ pass }) => pass === 'forward')
+  const found = await torchPeer({ ops: forwards, slow: !quick, model: !quick })
+  if (found === null) return { rows: ops, version: null, gruModelMs: null }
+  const rows = ops.map((row) => {
+    const times = found.rows[forwards.findIndex(({ op }) => op === row.op)]
+    return { ...row, torchMs: (row.pass === 'forward' ? times?.forwardMs : times?.bothMs) ?? null }
+  })
+  return { rows, version: found.version, gruModelMs: found.gruModelMs }
+}
+
 async function measure(backend: string, op: string | undefined, quick: boolean): Promise<Omit<Results, 'command'>> {
   const ops = await benchOps(op)
-  const here = { machine: await machine(), backend, ops }
+  const torch = await withTorch(ops, quick)
+  const here = { machine: await machine(), backend, ops: torch.rows, torch: torch.version }
   if (op !== undefined) return { ...here, streams: [] }
   const last = quick ? 1_000 : 100_000
   const small = { dModel: 64, nLayers: 2 }
@@ -71,30 +90,43 @@ async function measure(backend: string, op: string | undefined, quick: boolean):
 
 const ms = ({ medianMs, spreadMs }: Timing): string => `${medianMs.toPrecision(3)} ± ${spreadMs.toPrecision(2)} ms`
 
-function markdown({ command, machine: here, backend, ops, layer, run, streams }: Results): string {
+function markdown({ command, machine: here, backend, ops, torch, layer, run, streams }: Results): string {
   const lines = [
     '# Benchmarks',
     '',
     `Printed by \`${command}\`. Times are medians with the width of the middle half; ratios compare within this one run.`,
     '',
-    `Backend ${backend}; Node ${here.node}; ${here.cpu}, ${here.cores} cores; copying runs at ${here.copyGBs.toFixed(1)} GB/s (read plus written, one thread).`,
+    `Backend ${backend}; Node ${here.node}; ${here.cpu}, ${here.cores} cores; copying runs at ${here.copyGBs.toFixed(1)} GB/s (read plus written, one thread), a product of 512 x 512 matrices at ${here.matMulGflops.toFixed(0)} GFLOP/s. PyTorch: ${torch ?? 'none here'}${torch === null ? '' : ', one thread'}.`,
     '',
     '## Ops',
     '',
-    'Against the same maths composed of tfjs ops on the same backend. Bytes and FLOPs are those the op must move and do in its forward pass.',
+    'Against the same maths composed of tfjs ops on the same backend (log-step scans, blocks of matrix products), against a loop of tfjs ops over tokens, and against PyTorch (loops for recurrences). Bytes and FLOPs are those the op must move and do in its forward pass.',
     '',
-    '| op | sizes | pass | kernel | composed | ratio | GB/s | GFLOP/s |',
-    '| --- | --- | --- | --- | --- | --- | --- | --- |',
-    ...ops.map((r) => {
-      const rates = r.pass === 'forward' ? `${r.gigabytesPerSecond.toFixed(1)} | ${r.gigaflops.toFixed(1)}` : ' | '
-      return `| ${r.op} | ${r.dims} | ${r.pass} | ${ms(r.ours)} | ${ms(r.composed)} | ${r.ratio.toFixed(1)} | ${rates} |`
-    }),
+    '| op | sizes | pass | kernel | composed | loop | PyTorch | GB/s | GFLOP/s |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
+    ...ops.map(opLine),
     '',
   ]
   if (layer) lines.push(...layerLines(layer))
   if (run) lines.push(...runLines(run))
   if (streams.length > 0) lines.push(...streamLines(streams))
   return `${lines.join('\n').trimEnd()}\n`
+}
+
+/** A peer's time and how many times ours it is. */
+const beside = (medianMs: number | undefined | null, ours: Timing): string =>
+  medianMs === undefined || medianMs === null
+    ? ''
+    : `${medianMs.toPrecision(3)} ms (${(medianMs / ours.medianMs).toPrecision(3)}x)`
+
+function opLine({ op, dims, pass, ours, composed, loop, torchMs, ...rates }: OpRow): string {
+  const [bytes, flops] =
+    pass === 'forward' ? [rates.gigabytesPerSecond.toFixed(1), rates.gigaflops.toFixed(1)] : ['', '']
+  const sizes = Object.entries(dims)
+    .map(([axis, size]) => `${axis}${size}`)
+    .join(' ')
+  const peers = [composed.medianMs, loop?.medianMs, torchMs].map((medianMs) => beside(medianMs, ours))
+  return `| ${[op, sizes, pass, ms(ours), ...peers, bytes, flops].join(' | ')} |`
 }
 
 function layerLines({ minGru, gru }: NonNullable<Results['layer']>): string[] {

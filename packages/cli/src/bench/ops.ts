@@ -1,6 +1,7 @@
 import {
   type AnyOp,
   allOps,
+  type Dims,
   drawInputs,
   type OpExample,
   opKernel,
@@ -10,33 +11,37 @@ import {
   vjp,
 } from '@mneme/core-tensor'
 import { getBackend, type Tensor, tensor, tidy } from '@tensorflow/tfjs-core'
+import { loops } from './loops.js'
 import { type Timing, timed } from './measure.js'
 
 export interface OpRow {
   readonly op: string
-  readonly dims: string
+  readonly dims: Dims
   readonly pass: 'forward' | 'forward and backward'
   readonly ours: Timing
   /** The same maths composed of tfjs ops on the same backend: the reference without the kernel. */
   readonly composed: Timing
-  /** `composed / ours`. */
-  readonly ratio: number
+  /** The recurrence step by step, composed of tfjs ops; null for what is no recurrence. */
+  readonly loop: Timing | null
+  /** PyTorch on one thread, a loop for recurrences; null where there is none or it was not asked. */
+  readonly torchMs: number | null
   /** From the op's own cost; forward only. */
   readonly gigabytesPerSecond: number
   readonly gigaflops: number
 }
 
-/** Times every op that has a kernel here, at its largest example. */
+/** Times every op that has a kernel here, or the one named, at its largest example. */
 export async function benchOps(only?: string): Promise<OpRow[]> {
+  const chosen = allOps.filter(
+    ({ spec }) => (only === undefined || spec.name === only) && opKernel(spec.name, getBackend()) !== undefined,
+  )
   const rows: OpRow[] = []
-  for (const op of allOps) {
-    if (only !== undefined && op.spec.name !== only) continue
-    if (opKernel(op.spec.name, getBackend()) === undefined) continue
-    const example = op.spec.examples.at(-1) as OpExample<unknown>
-    rows.push(...(await benchOp(op, example)))
-  }
+  for (const op of chosen) rows.push(...(await benchOp(op, largest(op))))
   return rows
 }
+
+/** The example that is of the size people use. */
+export const largest = (op: AnyOp): OpExample<unknown> => op.spec.examples.at(-1) as OpExample<unknown>
 
 async function benchOp(op: AnyOp, example: OpExample<unknown>): Promise<OpRow[]> {
   const { name } = op.spec
@@ -65,16 +70,24 @@ async function benchOp(op: AnyOp, example: OpExample<unknown>): Promise<OpRow[]>
     registerOpKernel(name, backend, null)
     const composed = await timed(f)
     if (kernel) registerOpKernel(name, backend, kernel)
+    const recurrence = loops[name]
+    const looped = async (): Promise<void> => {
+      if (recurrence === undefined) return
+      if (pass === 'forward') return settle([tidy(() => recurrence(inputs))])
+      const ones = [cotangents[0] as Tensor]
+      return settle(tidy(() => vjp(() => [recurrence(inputs)], by, ones)))
+    }
+    // seconds a run: once is enough
+    const loop = recurrence === undefined ? null : await timed(looped, 0)
     const cost = op.spec.cost(example.dims, { ...op.spec.attrs, ...attrs })
     rows.push({
       op: name,
-      dims: Object.entries(example.dims)
-        .map(([axis, size]) => `${axis}${size}`)
-        .join(' '),
+      dims: example.dims,
       pass,
       ours,
       composed,
-      ratio: composed.medianMs / ours.medianMs,
+      loop,
+      torchMs: null,
       gigabytesPerSecond: cost.bytes / ours.medianMs / 1e6,
       gigaflops: cost.flops / ours.medianMs / 1e6,
     })
