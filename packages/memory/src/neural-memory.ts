@@ -117,7 +117,10 @@ export class NeuralMemory extends Module implements SequenceMixer<NeuralMemorySt
     this.decayGate.bias?.assign(bias)
     bias.dispose()
     this.momentumGate = options.momentum ? new Linear(dModel, nHeads, rng) : null
-    this.initialWeights = this.net.draw(nHeads, rng).map((weight) => parameter(weight))
+    const drawn = this.net.draw(nHeads, rng)
+    // what nothing was stored in recalls nothing; under a norm, nothing would be magnified without bound
+    if (!innerNorm) drawn.push(zerosLike(drawn.pop() as Tensor))
+    this.initialWeights = drawn.map((weight) => parameter(weight))
     this.readNorm = new RMSNorm(dHead, options.normEps)
     this.gProj = projection()
     this.oProj = new Linear(width, dModel, rng, { bias: false })

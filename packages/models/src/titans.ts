@@ -99,7 +99,7 @@ function build(config: TitansConfig): LanguageModel {
 
 const defaults: TitansConfig = {
   vocabulary: 256,
-  variant: 'mac',
+  variant: 'lmm',
   dModel: 64,
   nLayers: 2,
   nHeads: 4,
@@ -114,7 +114,7 @@ const defaults: TitansConfig = {
   memoryNorm: false,
   chunk: 16,
   momentum: true,
-  maxLr: 0.1,
+  maxLr: 0.03,
   convWidth: 4,
   lossReduction: 'sum',
   ffMult: 4,
@@ -137,6 +137,7 @@ const defaults: TitansConfig = {
 
 const tiny: TitansConfig = {
   ...defaults,
+  variant: 'mac',
   vocabulary: 11,
   dModel: 6,
   nLayers: 1,
@@ -209,7 +210,7 @@ const paper: Paper<TitansConfig, LanguageModel> = {
     differs: [
       'MAC is made causal: what is recalled for token j is visible from token j on, and output i reads the memory after token i. As drawn, both look ahead inside a segment.',
       'memoryNorm: true wraps the inner MLP as x + LN(MLP x) ⊙ (1 + γ), as the titans-pytorch port does; the MLP alone learns recall several times sooner.',
-      'Gates are one number a head and token, the simpler of the two forms the paper allows; the decay gate starts nearly shut, and steps are at most 0.1.',
+      'Gates are one number a head and token, the simpler of the two forms the paper allows; the decay gate starts nearly shut, and steps are at most 0.03: the gradients of a chunk are all taken at one point, and with momentum they add up. The last matrix of a memory starts at zero, so that what nothing was stored in recalls nothing.',
       'SiLU comes before the short convolution of queries, keys and values, for which the paper gives no order.',
       "The paper leaves open the norm and gate of the memory's output (RMSNorm by head, SiLU), the gating of MAC (a product of normed attention and the sigmoid of normed memory, as its gated variant), chunk sizes, and positions (rotary inside a segment).",
       'LMM has no persistent tokens. MAG and MAL are not here yet.',
@@ -221,7 +222,7 @@ const paper: Paper<TitansConfig, LanguageModel> = {
   config: defaults,
   tiny,
   recipe: {
-    lr: 2e-3,
+    lr: 4e-3,
     weightDecay: 0.1,
     groups: [
       ...withoutVectorDecay,

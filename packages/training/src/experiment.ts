@@ -34,7 +34,7 @@ export interface TrainConfig {
 }
 
 export const trainDefaults: TrainConfig = {
-  steps: 1000,
+  steps: 2000,
   batch: 16,
   length: 0,
   lr: 0,
