@@ -1,5 +1,6 @@
 import { engine, getBackend, setBackend, type Tensor, tensor } from '@tensorflow/tfjs-core'
 import { vjp } from './gradients.js'
+import type { CheckpointStore } from './io/store.js'
 import { type AnyOp, type OpExample, opKernel, registerOpKernel } from './op.js'
 import { type Drawn, drawInputs, exampleSize, toTensors } from './op-inputs.js'
 import { allOps } from './ops/all.js'
@@ -49,6 +50,55 @@ export async function selfTest(options: SelfTestOptions = {}): Promise<SelfTestR
     verdicts.push(verdict)
   }
   return { backend, timeMs: performance.now() - started, verdicts }
+}
+
+/** Where verdicts are kept between starts: a folder or a browser's storage, as checkpoints are. */
+export type VerdictStore = Pick<CheckpointStore, 'read' | 'write'>
+
+/**
+ * The self-test, unless this device has passed through it before: then its verdicts are taken from the store, and
+ * kernels that did not pass are taken out of use again.
+ *
+ * @param device names the adapter, its driver and the versions of the kernels: what differs in one is tested anew
+ */
+export async function selfTestOnce(
+  store: VerdictStore,
+  device: string,
+  options: SelfTestOptions = {},
+): Promise<SelfTestReport> {
+  const backend = getBackend()
+  const kernels = allOps.map(({ spec }) => spec.name).filter((name) => opKernel(name, backend) !== undefined)
+  const key = [backend, device, ...kernels].join('\n')
+  const name = `selftest-${hashOf(key)}.json`
+  const kept = await store.read(name)
+  const known = kept === null ? null : reportOf(new TextDecoder().decode(kept), key)
+  if (known === null) {
+    const report = await selfTest(options)
+    await store.write(name, new TextEncoder().encode(JSON.stringify({ key, report }, null, 2)))
+    return report
+  }
+  for (const { op, verdict } of known.verdicts) {
+    if (verdict === 'differs' || verdict === 'fails') registerOpKernel(op, backend, null)
+  }
+  return known
+}
+
+/** Null for what was written for another key, or is damaged: both are tested anew. */
+function reportOf(text: string, key: string): SelfTestReport | null {
+  try {
+    const kept = JSON.parse(text) as { readonly key?: unknown; readonly report?: SelfTestReport }
+    return kept.key === key && Array.isArray(kept.report?.verdicts) ? kept.report : null
+  } catch (error) {
+    console.debug(`selfTestOnce: ${(error as Error).message}`)
+    return null
+  }
+}
+
+/** FNV-1a, as a name for a file; the whole key stands in it. */
+function hashOf(text: string): string {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return (hash >>> 0).toString(16).padStart(8, '0')
 }
 
 async function judge(op: AnyOp, backend: string, maxElements: number, tolerance: number): Promise<KernelVerdict> {
