@@ -25,6 +25,13 @@ export class Heap {
     return this.backend.makeOutput([...shape], dtype)
   }
 
+  /** A new tensor of zeros, for kernels that add to what is there. */
+  zeros(shape: readonly number[]): TensorInfo {
+    const tensor = this.output(shape)
+    this.backend.typedArrayFromHeap(tensor).fill(0)
+    return tensor
+  }
+
   /** Frees what `output` gave, for a kernel that fails half way. */
   discard(tensor: TensorInfo): void {
     this.backend.disposeData(tensor.dataId)

@@ -17,6 +17,7 @@ import { adamW } from './adam-w.js'
 import { affine } from './affine.js'
 import { crossEntropy } from './cross-entropy.js'
 import { embedding } from './embedding.js'
+import { gatedLinearAttention } from './gated-linear-attention.js'
 import { gelu } from './gelu.js'
 import { loadKernels } from './heap.js'
 import { identityBeside } from './identity.js'
@@ -37,7 +38,18 @@ export interface WasmOptions {
   readonly wasmPaths?: string | Readonly<Record<string, string>>
 }
 
-const opKernels = { adamW, affine, crossEntropy, embedding, gelu, linearScan, minGru, rmsNorm, squaredNorm }
+const opKernels = {
+  adamW,
+  affine,
+  crossEntropy,
+  embedding,
+  gatedLinearAttention,
+  gelu,
+  linearScan,
+  minGru,
+  rmsNorm,
+  squaredNorm,
+}
 let registered = false
 
 /**

@@ -1,0 +1,247 @@
+import { decayRow, readRow, write } from './gated-state'
+import { addRow, copyRow, copyRows, dotRow, wholeBytes, wholeRow } from './rows'
+import { madd, sum4 } from './simd'
+
+/** Rows of a state are walked two by two. */
+function stateBytes(keyWidth: usize, valueWidth: usize): usize {
+  return ((keyWidth + 1) & ~1) * wholeBytes(valueWidth)
+}
+
+/**
+ * Working memory of the backward pass of one head: the cotangent of the state, a state at each token of a chunk with its
+ * decays, rows of keys and values, and a state at the start of each chunk.
+ */
+export function gatedLinearAttentionBackwardScratch(
+  time: usize,
+  chunk: usize,
+  keyWidth: usize,
+  valueWidth: usize,
+): usize {
+  const states = 1 + chunk + (time + chunk - 1) / chunk
+  return states * stateBytes(keyWidth, valueWidth) + (chunk + 12) * wholeBytes(keyWidth) + 3 * wholeBytes(valueWidth)
+}
+
+/**
+ * One head, arguments as in the forward pass. A first walk keeps the state at the start of each chunk; then, last chunk
+ * first, its states are made again and the cotangent of the state walks back over them. Gradients are added to what is
+ * in dq, dk (heads of a group share them), dLogDecay and dBonus; dLogDecay, dBonus and dState may be 0 for absent.
+ */
+export function gatedLinearAttentionBackward(
+  q: usize,
+  k: usize,
+  v: usize,
+  logDecay: usize,
+  bonus: usize,
+  resets: usize,
+  state: usize,
+  dO: usize,
+  dLast: usize,
+  dq: usize,
+  dk: usize,
+  dv: usize,
+  dLogDecay: usize,
+  dBonus: usize,
+  dState: usize,
+  scratch: usize,
+  time: i32,
+  chunk: i32,
+  keyWidth: usize,
+  valueWidth: usize,
+  channels: usize,
+  keyStep: usize,
+  valueStep: usize,
+  decayStep: usize,
+  scale: f32,
+): void {
+  const keyBytes = keyWidth * 4
+  const valueBytes = valueWidth * 4
+  const keys = wholeBytes(keyWidth)
+  const row = wholeBytes(valueWidth)
+  const size = stateBytes(keyWidth, valueWidth)
+  const dS = scratch
+  const states = dS + size
+  const spare = states + <usize>chunk * size
+  const spareQ = spare + keys
+  const spareK = spareQ + keys
+  const spareU = spareK + keys
+  const r = spareU + keys
+  // three products of each row of the states, then what they make: gradients by q, k, decay and bonus
+  const products = r + keys
+  const grads = products + 3 * keys
+  const spareV = grads + 4 * keys
+  const spareG = spareV + row
+  const spareDv = spareG + row
+  const decays = spareDv + row
+  const borders = decays + <usize>chunk * keys
+  memory.fill(scratch, 0, borders + size - scratch)
+
+  const u: usize = bonus === 0 ? 0 : wholeRow(bonus, spareU, keyBytes)
+  if (state !== 0) copyRows(state, valueBytes, borders, row, keyWidth, valueBytes)
+  const lastChunk = ((time - 1) / chunk) * chunk
+  let border = borders
+  for (let from = 0; from < lastChunk; from += chunk) {
+    const next = border + size
+    memory.copy(next, border, size)
+    for (let t = from; t < from + chunk; t++) {
+      if (resets !== 0 && f32.load(resets + t * 4) > 0.5) memory.fill(next, 0, size)
+      if (decayStep !== 0 || t === 0) decayRow(logDecay + t * decayStep, channels * 4, spare, decays, keys)
+      const key = wholeRow(k + t * keyStep, spareK, keyBytes)
+      write(next, next, decays, key, wholeRow(v + t * valueStep, spareV, valueBytes), keyBytes, row)
+    }
+    border = next
+  }
+
+  copyRows(dLast, valueBytes, dS, row, keyWidth, valueBytes)
+  for (let from = lastChunk; from >= 0; from -= chunk) {
+    const until = min(from + chunk, time)
+    memory.copy(states, border, size)
+    border -= size
+    for (let t = from; t < until; t++) {
+      const S = states + (t - from) * size
+      const a = decays + (t - from) * keys
+      if (resets !== 0 && f32.load(resets + t * 4) > 0.5) memory.fill(S, 0, size)
+      decayRow(logDecay + t * decayStep, channels * 4, spare, a, keys)
+      if (t + 1 === until) break
+      const key = wholeRow(k + t * keyStep, spareK, keyBytes)
+      write(S, S + size, a, key, wholeRow(v + t * valueStep, spareV, valueBytes), keyBytes, row)
+    }
+    for (let t = until - 1; t >= from; t--) {
+      const a = decays + (t - from) * keys
+      const query = wholeRow(q + t * keyStep, spareQ, keyBytes)
+      const key = wholeRow(k + t * keyStep, spareK, keyBytes)
+      const value = wholeRow(v + t * valueStep, spareV, valueBytes)
+      const g = wholeRow(dO + t * valueStep, spareG, valueBytes)
+      const own = readRow(query, key, a, u, r, keys, scale)
+      const out = row === valueBytes ? dv + t * valueStep : spareDv
+      scaleRow(g, own, out, row)
+      backStates(states + (t - from) * size, dS, a, r, key, value, g, out, products, keys, size, row)
+      if (out === spareDv) copyRow(out, dv + t * valueStep, valueBytes)
+      keyGradients(query, key, a, u, products, dotRow(value, g, row), scale, grads, keys)
+      addRow(grads, dq + t * keyStep, keyBytes)
+      addRow(grads + keys, dk + t * keyStep, keyBytes)
+      if (dLogDecay !== 0) addDecay(grads + 2 * keys, dLogDecay + t * decayStep, channels, keys)
+      if (resets !== 0 && f32.load(resets + t * 4) > 0.5) memory.fill(dS, 0, size)
+    }
+  }
+  if (dBonus !== 0) addRow(grads + 3 * keys, dBonus, keyBytes)
+  if (dState !== 0) copyRows(dS, row, dState, valueBytes, keyWidth, valueBytes)
+}
+
+function scaleRow(x: usize, by: f32, out: usize, row: usize): void {
+  const by4 = f32x4.splat(by)
+  for (let j: usize = 0; j < row; j += 16) v128.store(out + j, f32x4.mul(v128.load(x + j), by4))
+}
+
+/** Sums of x and of y in the first two lanes. */
+function sums2(x: v128, y: v128): v128 {
+  const halves = f32x4.add(v128.shuffle<f32>(x, y, 0, 1, 4, 5), v128.shuffle<f32>(x, y, 2, 3, 6, 7))
+  return f32x4.add(v128.shuffle<f32>(halves, halves, 0, 2, 0, 2), v128.shuffle<f32>(halves, halves, 1, 3, 1, 3))
+}
+
+/**
+ * The part of one token's backward pass that touches states: products S g, dS v and <dS, S> of each row, dv += dS^T k,
+ * then dS <- diag(a) dS + r g^T.
+ */
+function backStates(
+  S: usize,
+  dS: usize,
+  a: usize,
+  r: usize,
+  k: usize,
+  v: usize,
+  g: usize,
+  dv: usize,
+  products: usize,
+  keys: usize,
+  size: usize,
+  row: usize,
+): void {
+  const end = S + size
+  const zero = f32x4.splat(0)
+  while (S < end) {
+    const a0 = v128.load_splat<f32>(a)
+    const a1 = v128.load_splat<f32>(a, 4)
+    const r0 = v128.load_splat<f32>(r)
+    const r1 = v128.load_splat<f32>(r, 4)
+    const k0 = v128.load_splat<f32>(k)
+    const k1 = v128.load_splat<f32>(k, 4)
+    let read0 = zero
+    let read1 = zero
+    let written0 = zero
+    let written1 = zero
+    let kept0 = zero
+    let kept1 = zero
+    for (let j: usize = 0; j < row; j += 16) {
+      const gj = v128.load(g + j)
+      const vj = v128.load(v + j)
+      const s0 = v128.load(S + j)
+      const d0 = v128.load(dS + j)
+      read0 = madd(s0, gj, read0)
+      written0 = madd(d0, vj, written0)
+      kept0 = madd(d0, s0, kept0)
+      v128.store(dS + j, madd(a0, d0, f32x4.mul(r0, gj)))
+      const s1 = v128.load(S + row + j)
+      const d1 = v128.load(dS + row + j)
+      read1 = madd(s1, gj, read1)
+      written1 = madd(d1, vj, written1)
+      kept1 = madd(d1, s1, kept1)
+      v128.store(dS + row + j, madd(a1, d1, f32x4.mul(r1, gj)))
+      v128.store(dv + j, madd(k0, d0, madd(k1, d1, v128.load(dv + j))))
+    }
+    v128.store_lane<f64>(products, sums2(read0, read1), 0)
+    v128.store_lane<f64>(products + keys, sums2(written0, written1), 0)
+    v128.store_lane<f64>(products + 2 * keys, sums2(kept0, kept1), 0)
+    products += 8
+    a += 8
+    r += 8
+    k += 8
+    S += 2 * row
+    dS += 2 * row
+  }
+}
+
+/** Rows of gradients by q, k and the log-decay; to that of the bonus this token's is added. w = <v, g>. */
+function keyGradients(
+  q: usize,
+  k: usize,
+  a: usize,
+  u: usize,
+  products: usize,
+  w: f32,
+  scale: f32,
+  grads: usize,
+  keys: usize,
+): void {
+  const scale4 = f32x4.splat(scale)
+  const w4 = f32x4.splat(w)
+  for (let i: usize = 0; i < keys; i += 16) {
+    const query = f32x4.mul(v128.load(q + i), scale4)
+    const key = v128.load(k + i)
+    const decay = v128.load(a + i)
+    const read = v128.load(products + i)
+    const written = v128.load(products + keys + i)
+    const kept = v128.load(products + 2 * keys + i)
+    if (u === 0) {
+      v128.store(grads + i, f32x4.mul(scale4, madd(decay, read, f32x4.mul(w4, key))))
+      v128.store(grads + keys + i, madd(w4, query, written))
+      v128.store(grads + 2 * keys + i, f32x4.mul(decay, madd(query, read, kept)))
+    } else {
+      const weight = f32x4.mul(w4, v128.load(u + i))
+      v128.store(grads + i, f32x4.mul(scale4, madd(weight, key, read)))
+      v128.store(grads + keys + i, madd(weight, query, written))
+      v128.store(grads + 2 * keys + i, f32x4.mul(decay, kept))
+      const bonus = grads + 3 * keys + i
+      v128.store(bonus, madd(f32x4.mul(w4, query), key, v128.load(bonus)))
+    }
+  }
+}
+
+function addDecay(grad: usize, to: usize, channels: usize, keys: usize): void {
+  if (channels > 1) {
+    addRow(grad, to, channels * 4)
+    return
+  }
+  let sums = f32x4.splat(0)
+  for (let i: usize = 0; i < keys; i += 16) sums = f32x4.add(sums, v128.load(grad + i))
+  f32.store(to, f32.load(to) + sum4(sums))
+}

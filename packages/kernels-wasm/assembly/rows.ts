@@ -1,0 +1,41 @@
+import { madd, sum4 } from './simd'
+
+/** Copies `bytes` in whole floats. */
+export function copyRow(from: usize, to: usize, bytes: usize): void {
+  const whole = bytes & ~15
+  let i: usize = 0
+  for (; i < whole; i += 16) v128.store(to + i, v128.load(from + i))
+  for (; i < bytes; i += 4) f32.store(to + i, f32.load(from + i))
+}
+
+/** Adds `bytes` of floats to those at `to`. */
+export function addRow(from: usize, to: usize, bytes: usize): void {
+  const whole = bytes & ~15
+  let i: usize = 0
+  for (; i < whole; i += 16) v128.store(to + i, f32x4.add(v128.load(to + i), v128.load(from + i)))
+  for (; i < bytes; i += 4) f32.store(to + i, f32.load(to + i) + f32.load(from + i))
+}
+
+/** A row that may be read in whole vectors: itself, or its copy in `spare`, whose further lanes stay as they are. */
+export function wholeRow(row: usize, spare: usize, bytes: usize): usize {
+  if ((bytes & 15) === 0) return row
+  copyRow(row, spare, bytes)
+  return spare
+}
+
+/** <x, y> over `bytes`, a multiple of 16. */
+export function dotRow(x: usize, y: usize, bytes: usize): f32 {
+  let sums = f32x4.splat(0)
+  for (let i: usize = 0; i < bytes; i += 16) sums = madd(v128.load(x + i), v128.load(y + i), sums)
+  return sum4(sums)
+}
+
+/** `count` rows of `bytes`, from one distance between rows to another. */
+export function copyRows(from: usize, apart: usize, to: usize, toApart: usize, count: usize, bytes: usize): void {
+  for (let i: usize = 0; i < count; i++) copyRow(from + i * apart, to + i * toApart, bytes)
+}
+
+/** Bytes of a row of `count` floats in whole vectors. */
+export function wholeBytes(count: usize): usize {
+  return (count * 4 + 15) & ~15
+}
