@@ -7,24 +7,15 @@ function stateBytes(keyWidth: usize, valueWidth: usize): usize {
   return ((keyWidth + 1) & ~1) * wholeBytes(valueWidth)
 }
 
-/**
- * Working memory of the backward pass of one head: the cotangent of the state, a state at each token of a chunk with its
- * decays, rows of keys and values, and a state at the start of each chunk.
- */
-export function gatedLinearAttentionBackwardScratch(
-  time: usize,
-  chunk: usize,
-  keyWidth: usize,
-  valueWidth: usize,
-): usize {
-  const states = 1 + chunk + (time + chunk - 1) / chunk
-  return states * stateBytes(keyWidth, valueWidth) + (chunk + 12) * wholeBytes(keyWidth) + 3 * wholeBytes(valueWidth)
+/** Working memory of the backward pass: the cotangent of a state, a state and decays at each token, rows. */
+export function gatedLinearAttentionBackwardScratch(time: usize, keyWidth: usize, valueWidth: usize): usize {
+  return (1 + time) * stateBytes(keyWidth, valueWidth) + (time + 12) * wholeBytes(keyWidth) + 3 * wholeBytes(valueWidth)
 }
 
 /**
- * One head, arguments as in the forward pass. A first walk keeps the state at the start of each chunk; then, last chunk
- * first, its states are made again and the cotangent of the state walks back over them. Gradients are added to what is
- * in dq, dk (heads of a group share them), dLogDecay and dBonus; dLogDecay, dBonus and dState may be 0 for absent.
+ * One head over the few tokens of a chunk, arguments as in the forward pass: states are made again and kept, then the
+ * cotangent of the state walks back over them. Gradients are added to what is in dq, dk (heads of a group share them),
+ * dLogDecay and dBonus. dLogDecay, dBonus and dState may be 0 for absent; dState may be dLast.
  */
 export function gatedLinearAttentionBackward(
   q: usize,
@@ -44,7 +35,6 @@ export function gatedLinearAttentionBackward(
   dState: usize,
   scratch: usize,
   time: i32,
-  chunk: i32,
   keyWidth: usize,
   valueWidth: usize,
   channels: usize,
@@ -58,9 +48,8 @@ export function gatedLinearAttentionBackward(
   const keys = wholeBytes(keyWidth)
   const row = wholeBytes(valueWidth)
   const size = stateBytes(keyWidth, valueWidth)
-  const dS = scratch
-  const states = dS + size
-  const spare = states + <usize>chunk * size
+  const decays = scratch
+  const spare = decays + <usize>time * keys
   const spareQ = spare + keys
   const spareK = spareQ + keys
   const spareU = spareK + keys
@@ -71,57 +60,42 @@ export function gatedLinearAttentionBackward(
   const spareV = grads + 4 * keys
   const spareG = spareV + row
   const spareDv = spareG + row
-  const decays = spareDv + row
-  const borders = decays + <usize>chunk * keys
-  memory.fill(scratch, 0, borders + size - scratch)
+  const dS = spareDv + row
+  const states = dS + size
+  memory.fill(spare, 0, states - spare)
+  // lanes and rows beside the point must hold numbers; whole states are written over anyway
+  if (row !== valueBytes || (keyWidth & 1) !== 0) memory.fill(states, 0, <usize>time * size)
 
   const u: usize = bonus === 0 ? 0 : wholeRow(bonus, spareU, keyBytes)
-  if (state !== 0) copyRows(state, valueBytes, borders, row, keyWidth, valueBytes)
-  const lastChunk = ((time - 1) / chunk) * chunk
-  let border = borders
-  for (let from = 0; from < lastChunk; from += chunk) {
-    const next = border + size
-    memory.copy(next, border, size)
-    for (let t = from; t < from + chunk; t++) {
-      if (resets !== 0 && f32.load(resets + t * 4) > 0.5) memory.fill(next, 0, size)
-      if (decayStep !== 0 || t === 0) decayRow(logDecay + t * decayStep, channels * 4, spare, decays, keys)
-      const key = wholeRow(k + t * keyStep, spareK, keyBytes)
-      write(next, next, decays, key, wholeRow(v + t * valueStep, spareV, valueBytes), keyBytes, row)
-    }
-    border = next
+  if (state === 0) memory.fill(states, 0, size)
+  else copyRows(state, valueBytes, states, row, keyWidth, valueBytes)
+  for (let t = 0; t < time; t++) {
+    const S = states + t * size
+    const a = decays + t * keys
+    if (resets !== 0 && f32.load(resets + t * 4) > 0.5) memory.fill(S, 0, size)
+    decayRow(logDecay + t * decayStep, channels * 4, spare, a, keys)
+    if (t + 1 === time) break
+    const key = wholeRow(k + t * keyStep, spareK, keyBytes)
+    write(S, S + size, a, key, wholeRow(v + t * valueStep, spareV, valueBytes), keyBytes, row)
   }
 
   copyRows(dLast, valueBytes, dS, row, keyWidth, valueBytes)
-  for (let from = lastChunk; from >= 0; from -= chunk) {
-    const until = min(from + chunk, time)
-    memory.copy(states, border, size)
-    border -= size
-    for (let t = from; t < until; t++) {
-      const S = states + (t - from) * size
-      const a = decays + (t - from) * keys
-      if (resets !== 0 && f32.load(resets + t * 4) > 0.5) memory.fill(S, 0, size)
-      decayRow(logDecay + t * decayStep, channels * 4, spare, a, keys)
-      if (t + 1 === until) break
-      const key = wholeRow(k + t * keyStep, spareK, keyBytes)
-      write(S, S + size, a, key, wholeRow(v + t * valueStep, spareV, valueBytes), keyBytes, row)
-    }
-    for (let t = until - 1; t >= from; t--) {
-      const a = decays + (t - from) * keys
-      const query = wholeRow(q + t * keyStep, spareQ, keyBytes)
-      const key = wholeRow(k + t * keyStep, spareK, keyBytes)
-      const value = wholeRow(v + t * valueStep, spareV, valueBytes)
-      const g = wholeRow(dO + t * valueStep, spareG, valueBytes)
-      const own = readRow(query, key, a, u, r, keys, scale)
-      const out = row === valueBytes ? dv + t * valueStep : spareDv
-      scaleRow(g, own, out, row)
-      backStates(states + (t - from) * size, dS, a, r, key, value, g, out, products, keys, size, row)
-      if (out === spareDv) copyRow(out, dv + t * valueStep, valueBytes)
-      keyGradients(query, key, a, u, products, dotRow(value, g, row), scale, grads, keys)
-      addRow(grads, dq + t * keyStep, keyBytes)
-      addRow(grads + keys, dk + t * keyStep, keyBytes)
-      if (dLogDecay !== 0) addDecay(grads + 2 * keys, dLogDecay + t * decayStep, channels, keys)
-      if (resets !== 0 && f32.load(resets + t * 4) > 0.5) memory.fill(dS, 0, size)
-    }
+  for (let t = time - 1; t >= 0; t--) {
+    const a = decays + t * keys
+    const query = wholeRow(q + t * keyStep, spareQ, keyBytes)
+    const key = wholeRow(k + t * keyStep, spareK, keyBytes)
+    const value = wholeRow(v + t * valueStep, spareV, valueBytes)
+    const g = wholeRow(dO + t * valueStep, spareG, valueBytes)
+    const own = readRow(query, key, a, u, r, keys, scale)
+    const out = row === valueBytes ? dv + t * valueStep : spareDv
+    scaleRow(g, own, out, row)
+    backStates(states + t * size, dS, a, r, key, value, g, out, products, keys, size, row)
+    if (out === spareDv) copyRow(out, dv + t * valueStep, valueBytes)
+    keyGradients(query, key, a, u, products, dotRow(value, g, row), scale, grads, keys)
+    addRow(grads, dq + t * keyStep, keyBytes)
+    addRow(grads + keys, dk + t * keyStep, keyBytes)
+    if (dLogDecay !== 0) addDecay(grads + 2 * keys, dLogDecay + t * decayStep, channels, keys)
+    if (resets !== 0 && f32.load(resets + t * 4) > 0.5) memory.fill(dS, 0, size)
   }
   if (dBonus !== 0) addRow(grads + 3 * keys, dBonus, keyBytes)
   if (dState !== 0) copyRows(dS, row, dState, valueBytes, keyWidth, valueBytes)

@@ -1,4 +1,4 @@
-import { decayRow, readAndWrite, readRow } from './gated-state'
+import { decayRow, readAndWrite, readRow, write } from './gated-state'
 import { copyRow, copyRows, wholeBytes, wholeRow } from './rows'
 
 /** Working memory of the forward pass of one head: its state, and rows of keys and values. */
@@ -8,7 +8,7 @@ export function gatedLinearAttentionScratch(keyWidth: usize, valueWidth: usize):
 
 /**
  * One head: o_t = scale S_t^T q_t with S_t = diag(decay_t) S_{t-1} + k_t v_t^T, token by token, so that the state stays
- * in the first-level cache. Absent tensors are 0. Steps are bytes from one token to the next, 0 for a constant decay;
+ * in the first-level cache; without o the state alone is made. Absent tensors are 0, and `last` may be `state`. Steps are bytes from one token to the next, 0 for a constant decay;
  * `channels` is the number of decays a token has, 1 or as many as keys.
  */
 export function gatedLinearAttention(
@@ -52,17 +52,20 @@ export function gatedLinearAttention(
   for (let t = 0; t < time; t++) {
     if (resets !== 0 && f32.load(resets + t * 4) > 0.5) memory.fill(S, 0, size)
     if (decayStep !== 0) decayRow(logDecay, channels * 4, spare, a, keys)
-    const query = wholeRow(q, spareQ, keyBytes)
     const key = wholeRow(k, spareK, keyBytes)
     const value = wholeRow(v, spareV, valueBytes)
-    const own = readRow(query, key, a, u, r, keys, scale)
-    const out = row === valueBytes ? o : spareO
-    readAndWrite(S, a, r, key, value, own, out, keyBytes, row)
-    if (out !== o) copyRow(out, o, valueBytes)
+    if (o === 0) {
+      write(S, S, a, key, value, keyBytes, row)
+    } else {
+      const own = readRow(wholeRow(q, spareQ, keyBytes), key, a, u, r, keys, scale)
+      const out = row === valueBytes ? o : spareO
+      readAndWrite(S, a, r, key, value, own, out, keyBytes, row)
+      if (out !== o) copyRow(out, o, valueBytes)
+      o += valueStep
+    }
     q += keyStep
     k += keyStep
     v += valueStep
-    o += valueStep
     logDecay += decayStep
   }
   copyRows(S, row, last, valueBytes, keyWidth, valueBytes)

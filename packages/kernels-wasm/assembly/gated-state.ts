@@ -91,13 +91,32 @@ export function readAndWrite(
 
 /** `next` = diag(a) S + k v^T; `next` may be S. */
 export function write(S: usize, next: usize, a: usize, k: usize, v: usize, keys: usize, row: usize): void {
-  for (let i: usize = 0; i < keys; i += 4) {
-    const ai = v128.load_splat<f32>(a + i)
-    const ki = v128.load_splat<f32>(k + i)
-    for (let j: usize = 0; j < row; j += 16) {
-      v128.store(next + j, madd(ai, v128.load(S + j), f32x4.mul(ki, v128.load(v + j))))
+  let j: usize = 0
+  for (; j + 64 <= row; j += 64) {
+    const v0 = v128.load(v + j)
+    const v1 = v128.load(v + j, 16)
+    const v2 = v128.load(v + j, 32)
+    const v3 = v128.load(v + j, 48)
+    let at = S + j
+    let to = next + j
+    for (let i: usize = 0; i < keys; i += 4) {
+      const ai = v128.load_splat<f32>(a + i)
+      const ki = v128.load_splat<f32>(k + i)
+      v128.store(to, madd(ai, v128.load(at), f32x4.mul(ki, v0)))
+      v128.store(to, madd(ai, v128.load(at, 16), f32x4.mul(ki, v1)), 16)
+      v128.store(to, madd(ai, v128.load(at, 32), f32x4.mul(ki, v2)), 32)
+      v128.store(to, madd(ai, v128.load(at, 48), f32x4.mul(ki, v3)), 48)
+      at += row
+      to += row
     }
-    S += row
-    next += row
+  }
+  for (; j < row; j += 16) {
+    const vj = v128.load(v + j)
+    let at = j
+    for (let i: usize = 0; i < keys; i += 4) {
+      const written = f32x4.mul(v128.load_splat<f32>(k + i), vj)
+      v128.store(next + at, madd(v128.load_splat<f32>(a + i), v128.load(S + at), written))
+      at += row
+    }
   }
 }
