@@ -7,6 +7,7 @@ export { gatedLinearAttentionBackward, gatedLinearAttentionBackwardScratch } fro
 export { gelu, geluBackward } from './gelu'
 export { linearScan, linearScanBackward } from './linear-scan'
 export { matMul, matMulScratch } from './mat-mul'
+export { maxPlusScan } from './max-plus-scan'
 export { minGru, minGruBackward } from './min-gru'
 export { oneHot } from './one-hot'
 export { rmsNorm, rmsNormBackward } from './rms-norm'

@@ -23,6 +23,7 @@ import { loadKernels } from './heap.js'
 import { identityBeside } from './identity.js'
 import { linearScan } from './linear-scan.js'
 import { matMulBeside } from './mat-mul.js'
+import { maxPlusScan } from './max-plus-scan.js'
 import { minGru } from './min-gru.js'
 import { oneHotBeside } from './one-hot.js'
 import { rmsNorm } from './rms-norm.js'
@@ -46,6 +47,7 @@ const opKernels = {
   gatedLinearAttention,
   gelu,
   linearScan,
+  maxPlusScan,
   minGru,
   rmsNorm,
   squaredNorm,

@@ -10,6 +10,7 @@ import { gatedLinearAttention } from './gated-linear-attention.js'
 import { geluOp } from './gelu.js'
 import { layerNorm } from './layer-norm.js'
 import { linearScan } from './linear-scan.js'
+import { maxPlusScan } from './max-plus-scan.js'
 import { minGru } from './min-gru.js'
 import { rmsNorm } from './rms-norm.js'
 import { rotary } from './rotary.js'
@@ -32,6 +33,7 @@ export const allOps: readonly AnyOp[] = [
   geluOp,
   layerNorm,
   linearScan,
+  maxPlusScan,
   minGru,
   rmsNorm,
   rotary,

@@ -2,7 +2,6 @@ import {
   abs,
   add,
   cast,
-  concat,
   div,
   exp,
   expandDims,
@@ -11,14 +10,13 @@ import {
   minimum,
   mul,
   neg,
-  pad,
-  reshape,
-  slice,
   softplus,
   sub,
   type Tensor,
   zeros,
 } from '@tensorflow/tfjs-core'
+import { shifted, tokenAt } from './along-time.js'
+import { maxPlusScan } from './max-plus-scan.js'
 import { type NormalisedAttrs, withNormaliser } from './normalised-linear-attention.js'
 
 export interface MlstmInputs {
@@ -46,32 +44,9 @@ export interface MlstmOutputs {
   readonly m: Tensor
 }
 
-/** Lower than any sum of log gates, and far from overflow when a few are added. */
+/** Log gates that leave nothing; lower than any other, and far from overflow when some are added. */
 const NEVER = -1e30
 const FORGOTTEN = -1e20
-
-/** `m_t = max(a_t + m_{t-1}, b_t)` over `[B, T, H]` in log2(T) rounds, each joining spans twice as long. */
-function runningMax(a: Tensor, b: Tensor, m0: Tensor): Tensor {
-  const [B, T, H] = a.shape as [number, number, number]
-  const first = add(slice(a, [0, 0, 0], [B, 1, H]), expandDims(m0, 1))
-  let decay = a
-  let m = maximum(T === 1 ? first : concat([first, slice(b, [0, 1, 0], [B, T - 1, H])], 1), b)
-  const earlier = (x: Tensor, span: number, empty: number): Tensor =>
-    pad(
-      slice(x, [0, 0, 0], [B, T - span, H]),
-      [
-        [0, 0],
-        [span, 0],
-        [0, 0],
-      ],
-      empty,
-    )
-  for (let span = 1; span < T; span *= 2) {
-    m = maximum(m, add(decay, earlier(m, span, NEVER)))
-    if (2 * span < T) decay = add(decay, earlier(decay, span, 0))
-  }
-  return m
-}
 
 /**
  * The cell of mLSTM: linear attention with an exponential input gate, a sigmoid forget gate and a normaliser. State and
@@ -94,8 +69,8 @@ export function mlstm(inputs: MlstmInputs, { eps = 1e-6, ...attrs }: Partial<Nor
   // a token that starts anew finds m at 0, as the first of a sequence does
   const kept = starts ? add(logForget, mul(starts, FORGOTTEN)) : logForget
   const fresh = starts ? maximum(inputGate, add(logForget, mul(sub(1, starts), NEVER))) : inputGate
-  const m = runningMax(kept, fresh, m0)
-  const before = T === 1 ? expandDims(m0, 1) : concat([expandDims(m0, 1), slice(m, [0, 0, 0], [B, T - 1, H])], 1)
+  const { m } = maxPlusScan({ a: kept, b: fresh, m0 })
+  const before = shifted(m, m0)
   // m minus the m before is exact where they are near, so what m has lost to rounding is put back here
   const change = add(logForget, sub(before, m))
   const logDecay = starts ? mul(change, sub(1, starts)) : change
@@ -115,6 +90,5 @@ export function mlstm(inputs: MlstmInputs, { eps = 1e-6, ...attrs }: Partial<Nor
   const scale = expandDims(exp(minimum(m, 0)), 3)
   const floor = expandDims(exp(neg(maximum(m, 0))), 3)
   const h = div(mul(numerator, scale), add(maximum(mul(abs(denominator), scale), floor), mul(scale, eps)))
-  const last = slice(m, [0, T - 1, 0], [B, 1, H])
-  return { h, C: state, n: normaliser, m: reshape(last, [B, H]) }
+  return { h, C: state, n: normaliser, m: tokenAt(m, T - 1) }
 }
