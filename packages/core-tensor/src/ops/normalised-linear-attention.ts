@@ -1,4 +1,4 @@
-import { add, concat, div, expandDims, ones, slice, squeeze, type Tensor, zeros } from '@tensorflow/tfjs-core'
+import { add, div, expandDims, ones, squeeze, type Tensor } from '@tensorflow/tfjs-core'
 import {
   type GatedLinearAttentionAttrs,
   type GatedLinearAttentionInputs,
@@ -22,27 +22,18 @@ export interface WithNormaliser {
 
 /**
  * `gatedLinearAttention` that also keeps the decayed sum of its keys and reads it as it does the state: one more column
- * of values, which are all 1.
+ * of values, which are all 1. It is a call of its own, which costs less than putting columns together and apart.
  */
 export function withNormaliser(
   inputs: NormalisedInputs,
   attrs: Partial<GatedLinearAttentionAttrs> = {},
 ): WithNormaliser {
-  const { normaliser, ...others } = inputs
-  const [B, T, H, V] = inputs.v.shape as [number, number, number, number]
-  const K = inputs.k.shape[3] as number
-  const both =
-    inputs.state === undefined && normaliser === undefined
-      ? undefined
-      : concat([inputs.state ?? zeros([B, H, K, V]), expandDims(normaliser ?? zeros([B, H, K]), 3)], 3)
-  const v = concat([inputs.v, ones([B, T, H, 1])], 3)
-  const { o, state } = gatedLinearAttention({ ...others, v, ...(both && { state: both }) }, attrs)
-  return {
-    numerator: slice(o, [0, 0, 0, 0], [B, T, H, V]),
-    denominator: slice(o, [0, 0, 0, V], [B, T, H, 1]),
-    state: slice(state, [0, 0, 0, 0], [B, H, K, V]),
-    normaliser: squeeze(slice(state, [0, 0, 0, V], [B, H, K, 1]), [3]),
-  }
+  const { v, state: start, normaliser, ...others } = inputs
+  const [B, T, H] = v.shape as [number, number, number, number]
+  const { o, state } = gatedLinearAttention({ ...others, v, ...(start && { state: start }) }, attrs)
+  const column = { v: ones([B, T, H, 1]), ...(normaliser && { state: expandDims(normaliser, 3) }) }
+  const sums = gatedLinearAttention({ ...others, ...column }, attrs)
+  return { numerator: o, denominator: sums.o, state, normaliser: squeeze(sums.state, [3]) }
 }
 
 export interface NormalisedAttrs extends GatedLinearAttentionAttrs {
