@@ -2,10 +2,11 @@ import { registerOpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import { gatedLinearAttentionKernel } from './gated-linear-attention.js'
 import { linearScanKernel } from './linear-scan.js'
+import { maxPlusScanKernel } from './max-plus-scan.js'
 import { checkBackend } from './run.js'
 
 /** The ops that have kernels here. */
-export const kernelOps = ['gatedLinearAttention', 'linearScan'] as const
+export const kernelOps = ['gatedLinearAttention', 'linearScan', 'maxPlusScan'] as const
 
 /**
  * Registers the WGSL kernels for a backend named 'webgpu'. `useWebGPU` does so; call it only for a backend of your own
@@ -23,4 +24,5 @@ export function registerKernels(backend: WebGPUBackend): void {
     gatedLinearAttentionKernel({ maxBufferBytes, maxBuffers: maxStorageBuffersPerShaderStage }),
   )
   registerOpKernel('linearScan', 'webgpu', linearScanKernel(maxBufferBytes))
+  registerOpKernel('maxPlusScan', 'webgpu', maxPlusScanKernel(maxBufferBytes))
 }
