@@ -21,8 +21,8 @@ export const gatedLinearAttention: OpKernel = {
     const o = heap.output(v.shape)
     const last = heap.output([B, H, K, V])
     const scratch = heap.scratch(heap.kernels.gatedLinearAttentionScratch(K, V))
-    for (let from = 0; from < T; from += FORWARD_TOKENS) {
-      for (const at of placesOf(sizes, from)) {
+    for (const { b, from } of blocksOf(sizes, FORWARD_TOKENS)) {
+      for (const at of placesOf(sizes, b, from)) {
         heap.kernels.gatedLinearAttention(
           within(heap, q, at.keys),
           within(heap, k, at.keys),
@@ -56,9 +56,10 @@ export const gatedLinearAttention: OpKernel = {
     const dBonus = bonus && heap.zeros(bonus.shape)
     const dState = heap.output((dys.state as TensorInfo).shape)
     const chunk = chunkOf(sizes)
-    const { scratch, borders } = bordersOf(heap, inputs as Inputs, sizes, chunk)
-    for (let n = borders.length - 1; n >= 0; n--) {
-      for (const at of placesOf(sizes, n * chunk)) {
+    const memory = memoryOf(heap, sizes, chunk)
+    for (const { b, from } of blocksOf(sizes, chunk).reverse()) {
+      if (from + chunk >= T) keepBorders(heap, inputs as Inputs, sizes, chunk, b, memory)
+      for (const at of placesOf(sizes, b, from)) {
         heap.kernels.gatedLinearAttentionBackward(
           within(heap, q, at.keys),
           within(heap, k, at.keys),
@@ -66,17 +67,17 @@ export const gatedLinearAttention: OpKernel = {
           within(heap, logDecay, at.decays),
           within(heap, bonus, at.bonus),
           within(heap, resets, at.resets),
-          n === 0 ? within(heap, state, at.state) : (borders[n] as number) + at.state,
+          from === 0 ? within(heap, state, at.state) : borderOf(memory, from / chunk, at),
           within(heap, dys.o, at.values),
-          within(heap, n === borders.length - 1 ? dys.state : dState, at.state),
+          within(heap, from + chunk >= T ? dys.state : dState, at.state),
           within(heap, dq, at.keys),
           within(heap, dk, at.keys),
           within(heap, dv, at.values),
           within(heap, dLogDecay, at.decays),
           within(heap, dBonus, at.bonus),
           within(heap, dState, at.state),
-          scratch,
-          Math.min(chunk, T - n * chunk),
+          memory.scratch,
+          Math.min(chunk, T - from),
           K,
           V,
           K1,
@@ -104,42 +105,62 @@ const FORWARD_TOKENS = 64
 const CHUNK_BYTES = 2 ** 17
 const BORDER_BYTES = 2 ** 26
 
-function chunkOf({ B, T, H, K, V }: GatedLinearAttentionSizes): number {
+function chunkOf({ T, H, K, V }: GatedLinearAttentionSizes): number {
   const stateBytes = 4 * K * V
   const cached = Math.min(64, Math.max(8, Math.floor(CHUNK_BYTES / stateBytes)))
-  const small = (T / cached) * B * H * stateBytes <= BORDER_BYTES
+  const small = (T / cached) * H * stateBytes <= BORDER_BYTES
   return Math.min(T, small ? cached : Math.ceil(Math.sqrt(T)))
 }
 
-/** Where the states at the start of each chunk are, of all heads; the first is the input and has no place. */
-function bordersOf(
+/** The first tokens of blocks of `tokens`, row after row. */
+function blocksOf({ B, T }: GatedLinearAttentionSizes, tokens: number): { b: number; from: number }[] {
+  const count = Math.ceil(T / tokens)
+  return Array.from({ length: B * count }, (_, n) => ({ b: Math.floor(n / count), from: (n % count) * tokens }))
+}
+
+/** Working memory of the backward pass. */
+interface Memory {
+  readonly scratch: number
+  /** States of all heads of one row at the starts of chunks, from the second on. */
+  readonly borders: number
+  readonly borderBytes: number
+}
+
+function memoryOf(heap: Heap, { T, H, K, V }: GatedLinearAttentionSizes, chunk: number): Memory {
+  const borderBytes = 4 * H * K * V
+  const count = Math.ceil(T / chunk) - 1
+  const forward = heap.kernels.gatedLinearAttentionScratch(K, V)
+  const backward = heap.kernels.gatedLinearAttentionBackwardScratch(chunk, K, V)
+  const borders = heap.scratch(count * borderBytes + Math.max(forward, backward))
+  return { scratch: borders + count * borderBytes, borders, borderBytes }
+}
+
+const borderOf = ({ borders, borderBytes }: Memory, n: number, { head }: Place): number =>
+  borders + (n - 1) * borderBytes + head
+
+/** Walks one row for its states alone, and keeps those at the starts of chunks. */
+function keepBorders(
   heap: Heap,
   { q, k, v, logDecay, resets, state }: Inputs,
   sizes: GatedLinearAttentionSizes,
   chunk: number,
-): { scratch: number; borders: readonly number[] } {
-  const { B, T, H, K, V, K1 } = sizes
-  const { kernels } = heap
-  const count = Math.ceil(T / chunk)
-  const bytes = 4 * B * H * K * V
-  const forward = kernels.gatedLinearAttentionScratch(K, V)
-  const backward = kernels.gatedLinearAttentionBackwardScratch(chunk, K, V)
-  const kept = heap.scratch((count - 1) * bytes + Math.max(forward, backward))
-  const scratch = kept + (count - 1) * bytes
-  const borders = Array.from({ length: count }, (_, n) => kept + (n - 1) * bytes)
-  for (let n = 1; n < count; n++) {
-    for (const at of placesOf(sizes, (n - 1) * chunk)) {
-      kernels.gatedLinearAttention(
+  b: number,
+  memory: Memory,
+): void {
+  const { T, K, V, K1 } = sizes
+  for (let n = 1; n * chunk < T; n++) {
+    for (const at of placesOf(sizes, b, (n - 1) * chunk)) {
+      heap.kernels.gatedLinearAttention(
         within(heap, q, at.keys),
         within(heap, k, at.keys),
         within(heap, v, at.values),
         within(heap, logDecay, at.decays),
         0,
         within(heap, resets, at.resets),
-        n === 1 ? within(heap, state, at.state) : (borders[n - 1] as number) + at.state,
+        n === 1 ? within(heap, state, at.state) : borderOf(memory, n - 1, at),
         0,
-        (borders[n] as number) + at.state,
-        scratch,
+        borderOf(memory, n, at),
+        memory.scratch,
         chunk,
         K,
         V,
@@ -149,7 +170,6 @@ function bordersOf(
       )
     }
   }
-  return { scratch, borders }
 }
 
 /** Where one head's part of one row begins in tensors of each kind, in bytes. */
@@ -160,22 +180,23 @@ interface Place {
   readonly bonus: number
   readonly resets: number
   readonly state: number
+  /** The state's place in those of its row. */
+  readonly head: number
 }
 
-/** Every head of every row, at token t. */
-function placesOf({ B, T, G, H, K, V, B1, T1, K1 }: GatedLinearAttentionSizes, t: number): Place[] {
-  return Array.from({ length: B * H }, (_, n) => {
-    const [b, h] = [Math.floor(n / H), n % H]
-    const decayToken = (B1 === 1 ? 0 : b) * T1 + (T1 === 1 ? 0 : t)
-    return {
-      keys: 4 * K * ((b * T + t) * G + Math.floor(h / (H / G))),
-      values: 4 * V * ((b * T + t) * H + h),
-      decays: 4 * K1 * (decayToken * H + h),
-      bonus: 4 * K * h,
-      resets: 4 * (b * T + t),
-      state: 4 * K * V * n,
-    }
-  })
+/** Every head of row b, at token t. */
+function placesOf({ T, G, H, K, V, B1, T1, K1 }: GatedLinearAttentionSizes, b: number, t: number): Place[] {
+  const token = b * T + t
+  const decayToken = (B1 === 1 ? 0 : b) * T1 + (T1 === 1 ? 0 : t)
+  return Array.from({ length: H }, (_, h) => ({
+    keys: 4 * K * (token * G + Math.floor(h / (H / G))),
+    values: 4 * V * (token * H + h),
+    decays: 4 * K1 * (decayToken * H + h),
+    bonus: 4 * K * h,
+    resets: 4 * token,
+    state: 4 * K * V * (b * H + h),
+    head: 4 * K * V * h,
+  }))
 }
 
 /** Bytes from one token to the next. */
