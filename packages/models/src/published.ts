@@ -17,7 +17,7 @@ export function flagOf(config: PublishedConfig, key: string, fallback: boolean):
 }
 
 /** @throws RangeError if the key holds a value that this architecture does not have */
-export function oneOf<const V extends string>(
+export function oneOf<const V extends string | number>(
   config: PublishedConfig,
   key: string,
   values: readonly V[],

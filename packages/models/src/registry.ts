@@ -3,6 +3,7 @@ import { type BaseConfig, type Paper, type TokenModel, unknownName, withDefaults
 /** Every paper, by key; a paper's code is loaded when it is asked for. */
 const papers = {
   'gated-deltanet': () => import('./gated-deltanet.js'),
+  hgrn: () => import('./hgrn.js'),
   'min-rnn': () => import('./min-rnn.js'),
   titans: () => import('./titans.js'),
   transformer: () => import('./transformer.js'),
@@ -19,6 +20,7 @@ export const publishedTypes = {
   gated_deltanet: 'gated-deltanet',
   MemTransformerLM: 'transformer-xl',
   MemoryAsContextTransformer: 'titans',
+  hgrn: 'hgrn',
   llama: 'transformer',
   minLM: 'min-rnn',
   mistral: 'transformer',

@@ -1,12 +1,12 @@
-import { linearScan, normal, Rng } from '@mneme/core-tensor'
+import { linearScan, normal, parameter, Rng } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
 import { fill, mul, reshape, sigmoid, slice, sub, type Tensor, tensor, unstack, zeros } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
-import { ComplexHGRN, HGRN, type HgrnOptions, lowerBounds } from './hgrn.js'
+import { ComplexHGRN, HGRN, type HgrnOptions, LowerBound, lowerBounds } from './hgrn.js'
 
 const D = 4
-const options: HgrnOptions = { dModel: D, lowerBound: null, convWidth: 0, normEps: 1e-6 }
+const options: HgrnOptions = { dModel: D, bound: null, convWidth: 0, normEps: 1e-6 }
 
 describe('lower bounds', () => {
   test('of equal parameters rise in equal steps from 0', async () => {
@@ -29,10 +29,13 @@ describe('lower bounds', () => {
   })
 })
 
+/** Bound of one of so many layers: layer / layers. */
+const evenly = (layers: number, layer: number) => new LowerBound(parameter(zeros([layers, D])), layer)
+
 describe('HGRN', () => {
   /** The decays of every token, as a picture shows them. */
-  async function decays(lowerBound: HgrnOptions['lowerBound']): Promise<Float32Array> {
-    const mixer = new HGRN({ ...options, lowerBound }, new Rng(2))
+  async function decays(bound: LowerBound | null): Promise<Float32Array> {
+    const mixer = new HGRN({ ...options, bound }, new Rng(2))
     let seen: Promise<Float32Array> | undefined
     const record = {
       record: (name: string, value: Tensor) => {
@@ -48,7 +51,7 @@ describe('HGRN', () => {
 
   test('forgets at most down to its bound', async () => {
     await within(async () => {
-      const least = await decays(() => fill([D], 0.4))
+      const least = await decays(evenly(5, 2))
       expect(Math.min(...least)).toBeGreaterThanOrEqual(0.4 - 1e-6)
       expect(Math.min(...(await decays(null)))).toBeLessThan(0.1)
     })
@@ -57,7 +60,7 @@ describe('HGRN', () => {
   test('a state outlives 1 / (1 − b) tokens, whatever they are', async () => {
     await within(async () => {
       const b = 0.75
-      const mixer = new HGRN({ ...options, lowerBound: () => fill([D], b) }, new Rng(4))
+      const mixer = new HGRN({ ...options, bound: evenly(4, 3) }, new Rng(4))
       const state = { h: fill([1, D], 1000), iTail: null, fTail: null }
       const [with1000, without] = await Promise.all(
         [state, undefined].map((s) => read(mixer.forward(normal(new Rng(5), [1, 4, D], 30), s).state.h)),
@@ -72,7 +75,7 @@ describe('HGRN', () => {
 describe('ComplexHGRN', () => {
   test('without turning and without imaginary inputs is the real recurrence', async () => {
     await within(async () => {
-      const mixer = new ComplexHGRN({ dModel: D, lowerBound: null, normEps: 1e-6 }, new Rng(6))
+      const mixer = new ComplexHGRN({ dModel: D, bound: null, normEps: 1e-6 }, new Rng(6))
       mixer.theta.assign(zeros([D]))
       // candidates come in pairs (re, im): the rows of the imaginary parts are emptied
       const real = tensor(Float32Array.from({ length: 2 * D }, (_, row) => (row % 2 === 0 ? 1 : 0)))

@@ -5,6 +5,7 @@ import {
   gapsOf,
   LayerNorm,
   Linear,
+  type LinearOptions,
   linearScan,
   type Mixed,
   type MixerTraits,
@@ -40,9 +41,6 @@ import {
   type Variable,
 } from '@tensorflow/tfjs-core'
 
-/** Least value of the forget gates of a layer, `[D]` in [0, 1); it depends on parameters that a model's layers share. */
-export type LowerBound = () => Tensor
-
 /**
  * Lower bounds of all layers from one parameter Γ `[L, D]`: `cumsum(softmax(Γ)) − softmax(Γ)_0` over layers. The first is
  * zero and they rise with depth, so that low layers stay local and high layers remember long.
@@ -53,12 +51,30 @@ export function lowerBounds(gamma: Tensor): Tensor {
   return sub(cumsum(shares, 0), slice(shares, [0, 0], [1, gamma.shape[1] as number]))
 }
 
+/** Least value of the forget gates of one layer, `[D]` in [0, 1). All layers of a model share Γ. */
+export class LowerBound extends Module {
+  /** @param gamma Γ `[L, D]`, zero for bounds that rise evenly */
+  constructor(
+    readonly gamma: Variable,
+    private readonly layer: number,
+  ) {
+    super()
+  }
+
+  value(): Tensor {
+    const [, D] = this.gamma.shape as [number, number]
+    return reshape(slice(lowerBounds(this.gamma), [this.layer, 0], [1, D]), [D])
+  }
+}
+
 export interface HgrnOptions {
   readonly dModel: number
-  readonly lowerBound: LowerBound | null
+  /** Null for gates that may shut. */
+  readonly bound: LowerBound | null
   /** Width of a short convolution on candidate and forget gate; 0 for none. */
   readonly convWidth: number
   readonly normEps: number
+  readonly projection?: LinearOptions
 }
 
 export type HgrnState = {
@@ -87,14 +103,15 @@ export class HGRN extends Module implements SequenceMixer<HgrnState> {
   readonly fConv: ShortConv | null
   readonly gNorm: RMSNorm
   readonly oProj: Linear
+  readonly bound: LowerBound | null
 
   constructor(
     private readonly options: HgrnOptions,
     rng: Rng,
   ) {
     super()
-    const { dModel: D, convWidth, normEps } = options
-    const projection = (): Linear => new Linear(D, D, rng, { bias: false })
+    const { dModel: D, convWidth, normEps, bound, projection: linear = { bias: false } } = options
+    const projection = (): Linear => new Linear(D, D, rng, linear)
     const conv = (): ShortConv | null => (convWidth > 0 ? new ShortConv(D, convWidth, rng) : null)
     this.iProj = projection()
     this.fProj = projection()
@@ -103,6 +120,7 @@ export class HGRN extends Module implements SequenceMixer<HgrnState> {
     this.fConv = conv()
     this.gNorm = new RMSNorm(D, normEps)
     this.oProj = projection()
+    this.bound = bound
   }
 
   initialState(batch: number): HgrnState {
@@ -119,7 +137,7 @@ export class HGRN extends Module implements SequenceMixer<HgrnState> {
     const gaps = gapsOf('HGRN.forward', pass, B, T)
     const i = convolved(this.iConv, this.iProj.forward(x), before.iTail, pass)
     const f = convolved(this.fConv, this.fProj.forward(x), before.fTail, pass)
-    const { forget, input } = boundedGates(f.y, this.options.lowerBound)
+    const { forget, input } = boundedGates(f.y, this.bound)
     const h = linearScan({ ...overGaps(forget, mul(input, silu(i.y)), gaps), h0: before.h }).h
     pass?.record?.record('decay', forget)
     pass?.record?.record('state', h)
@@ -148,12 +166,12 @@ function convolved(
 function boundedGates(x: Tensor, bound: LowerBound | null): { readonly forget: Tensor; readonly input: Tensor } {
   const [open, shut] = [sigmoid(x), sigmoid(neg(x))]
   if (bound === null) return { forget: open, input: shut }
-  const least = bound()
+  const least = bound.value()
   const room = sub(1, least)
   return { forget: add(least, mul(room, open)), input: mul(room, shut) }
 }
 
-export type ComplexHgrnOptions = Omit<HgrnOptions, 'convWidth'>
+export type ComplexHgrnOptions = Omit<HgrnOptions, 'convWidth' | 'projection'>
 
 export type ComplexHgrnState = { readonly hr: Tensor; readonly hi: Tensor }
 
@@ -175,18 +193,20 @@ export class ComplexHGRN extends Module implements SequenceMixer<ComplexHgrnStat
   readonly norm: LayerNorm
   /** Angle of each channel. */
   readonly theta: Variable
+  readonly bound: LowerBound | null
 
   constructor(
     private readonly options: ComplexHgrnOptions,
     rng: Rng,
   ) {
     super()
-    const { dModel: D, normEps } = options
+    const { dModel: D, normEps, bound } = options
     this.inputProj = new Linear(D, 2 * D, rng)
     this.lambdaProj = new Linear(D, D, rng)
     this.gate = new Linear(D, 2 * D, rng)
     this.outProj = new Linear(2 * D, D, rng)
     this.norm = new LayerNorm(2 * D, normEps)
+    this.bound = bound
     this.theta = parameter(tensor1d(Float32Array.from({ length: D }, (_, i) => 10000 ** ((-2 * i) / D))))
   }
 
@@ -201,7 +221,7 @@ export class ComplexHGRN extends Module implements SequenceMixer<ComplexHgrnStat
     const before = state ?? this.initialState(B)
     const pairs = reshape(silu(this.inputProj.forward(x)), [B, T, D, 2])
     const [cr, ci] = unstack(pairs, 3) as [Tensor, Tensor]
-    const { forget, input } = boundedGates(this.lambdaProj.forward(x), this.options.lowerBound)
+    const { forget, input } = boundedGates(this.lambdaProj.forward(x), this.bound)
     const { hr, hi } = complexLinearScan({
       ar: mul(forget, cos(this.theta)),
       ai: mul(forget, sin(this.theta)),
