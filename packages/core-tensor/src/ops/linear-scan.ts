@@ -1,5 +1,6 @@
-import { add, clone, concat, mul, pad, reshape, reverse, slice, type Tensor, zeros } from '@tensorflow/tfjs-core'
+import { add, clone, mul, reverse, type Tensor, zeros } from '@tensorflow/tfjs-core'
 import { defineOp, type Op } from '../op.js'
+import { delayed, shifted, startingWith, tokenAt } from './along-time.js'
 
 interface Inputs {
   readonly a: Tensor
@@ -16,43 +17,16 @@ interface Attrs {
 function reference({ a, b, h0 }: Inputs, { reverse: backwards }: Attrs): { h: Tensor } {
   if (backwards)
     return { h: reverse(reference({ a: reverse(a, 1), b: reverse(b, 1), ...(h0 && { h0 }) }, { reverse: false }).h, 1) }
-  const [B, T, D] = a.shape as [number, number, number]
+  const T = a.shape[1] as number
   let decay = a
-  let h =
-    h0 === undefined
-      ? b
-      : add(b, concat([mul(slice(a, [0, 0, 0], [B, 1, D]), reshape(h0, [B, 1, D])), zeros([B, T - 1, D])], 1))
+  let h = h0 === undefined ? b : startingWith(b, mul(tokenAt(a, 0), h0))
   if (T === 1) return { h: clone(h) }
   for (let span = 1; span < T; span *= 2) {
-    const earlier = pad(slice(h, [0, 0, 0], [B, T - span, D]), [
-      [0, 0],
-      [span, 0],
-      [0, 0],
-    ])
-    h = add(h, mul(decay, earlier))
-    if (2 * span < T) {
-      // decay beyond the start is 0: nothing is there to be carried
-      decay = mul(
-        decay,
-        pad(slice(decay, [0, 0, 0], [B, T - span, D]), [
-          [0, 0],
-          [span, 0],
-          [0, 0],
-        ]),
-      )
-    }
+    h = add(h, mul(decay, delayed(h, span)))
+    // decay beyond the start is 0: nothing is there to be carried
+    if (2 * span < T) decay = mul(decay, delayed(decay, span))
   }
   return { h }
-}
-
-/** Shifts along time by one token: what stood before t (or after it, when `backwards`), with `first` at the open end. */
-function shifted(x: Tensor, first: Tensor, backwards: boolean): Tensor {
-  const [B, T, D] = x.shape as [number, number, number]
-  const edge = reshape(first, [B, 1, D])
-  if (T === 1) return edge
-  return backwards
-    ? concat([slice(x, [0, 1, 0], [B, T - 1, D]), edge], 1)
-    : concat([edge, slice(x, [0, 0, 0], [B, T - 1, D])], 1)
 }
 
 /**
@@ -77,12 +51,11 @@ export const linearScan: Op<Inputs, Attrs, { readonly h: Tensor }> = defineOp({
       { a: shifted(a, zeros([a.shape[0] as number, a.shape[2] as number]), !backwards), b: dh },
       { reverse: !backwards },
     ).h
-    const [B, T, D] = b.shape as [number, number, number]
-    const first = backwards ? T - 1 : 0
+    const first = backwards ? (b.shape[1] as number) - 1 : 0
     return {
       a: mul(g, shifted(h, start, backwards)),
       b: clone(g),
-      ...(h0 && { h0: reshape(mul(slice(a, [0, first, 0], [B, 1, D]), slice(g, [0, first, 0], [B, 1, D])), [B, D]) }),
+      ...(h0 && { h0: mul(tokenAt(a, first), tokenAt(g, first)) }),
     }
   },
   cost: ({ B = 1, T = 1, D = 1 }) => ({ flops: 2 * B * T * D, bytes: 12 * B * T * D, passes: 1 }),
