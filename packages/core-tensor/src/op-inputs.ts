@@ -14,6 +14,7 @@ export interface Drawn {
 const numbers: Readonly<Record<Draw, (rng: Rng, V: number) => number>> = {
   normal: (rng) => rng.normal(),
   unit: (rng) => 0.02 + 0.96 * rng.uniform(),
+  half: (rng) => 0.7 * rng.uniform(),
   unitVector: (rng) => rng.normal(),
   logDecay: (rng) => Math.log(0.1 + 0.9 * rng.uniform()),
   positive: (rng) => 0.05 + rng.uniform(),
@@ -28,10 +29,10 @@ export const discrete: ReadonlySet<Draw> = new Set<Draw>(['ids', 'mask', 'rare',
 
 /**
  * Sizes of `'B T D'` or of an optional `'?B T D'`. `'*N'` may have any shape of N values, and `'...N D'` any axes before
- * the last: here N is spread over two axes where it is even.
+ * the last: here N is spread over two axes where it is even. Of several forms the first is taken.
  */
 export function shapeOf(axes: string, sizes: Dims): number[] {
-  const plain = axes.replace('?', '')
+  const plain = axes.replace('?', '').split(' | ')[0] as string
   const size = (axis: string): number => sizes[axis] ?? Number(axis)
   if (plain.startsWith('*')) {
     const N = size(plain.slice(1))
@@ -48,7 +49,10 @@ export function drawInputs(op: AnyOp, example: OpExample<unknown>, rng: Rng): Re
   return Object.fromEntries(
     entries
       .filter(([name]) => !example.omit?.includes(name))
-      .map(([name, axes]) => [name, drawInput(kindOf(op, name), shapeOf(axes, example.dims), example.dims, rng)]),
+      .map(([name, axes]) => {
+        const shape = shapeOf(example.forms?.[name] ?? axes, example.dims)
+        return [name, drawInput(kindOf(op, name), shape, example.dims, rng)]
+      }),
   )
 }
 
@@ -74,10 +78,11 @@ function normalise(values: Float32Array, width: number): void {
 }
 
 /** How many numbers an example's inputs hold. */
-export function exampleSize(op: AnyOp, { dims, omit }: OpExample<unknown>): number {
+export function exampleSize(op: AnyOp, { dims, omit, forms }: OpExample<unknown>): number {
   return Object.entries(op.spec.inputs as Record<string, string>)
     .filter(([name]) => !omit?.includes(name))
-    .reduce((total, [, axes]) => total + shapeOf(axes, dims).reduce((product, size) => product * size, 1), 0)
+    .map(([name, axes]) => shapeOf(forms?.[name] ?? axes, dims))
+    .reduce((total, shape) => total + shape.reduce((product, size) => product * size, 1), 0)
 }
 
 /** Puts drawn inputs on the current backend. */

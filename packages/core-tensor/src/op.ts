@@ -29,10 +29,12 @@ export interface OpExample<A> {
   readonly dims: Dims
   readonly attrs?: Partial<A>
   readonly omit?: readonly string[]
+  /** For inputs that may come in several forms: which it is here, the first unless said. */
+  readonly forms?: Readonly<Record<string, string>>
 }
 
-/** How tests and benches draw an input: `normal` unless said. `unit` is in (0, 1); `unitVector` has length 1 along the last axis; `ids` are int32 in [0, size of axis `V`); `mask` is 0 or 1; `rare` is 1 now and then; `few` is a small whole number. */
-export type Draw = 'normal' | 'unit' | 'unitVector' | 'logDecay' | 'positive' | 'ids' | 'mask' | 'rare' | 'few'
+/** How tests and benches draw an input: `normal` unless said. `unit` is in (0, 1), `half` in (0, 0.7); `unitVector` has length 1 along the last axis; `ids` are int32 in [0, size of axis `V`); `mask` is 0 or 1; `rare` is 1 now and then; `few` is a small whole number. */
+export type Draw = 'normal' | 'unit' | 'half' | 'unitVector' | 'logDecay' | 'positive' | 'ids' | 'mask' | 'rare' | 'few'
 
 /**
  * An op is born with its equation, reference, gradient, cost and examples. `reference` is plain tfjs ops: it is the law
@@ -44,7 +46,8 @@ export interface OpSpec<I extends object, A extends object, O extends object> {
   readonly equation: string
   /**
    * Axes of each input, `'B T D'`; a leading `?` marks an optional one, `'*N'` is any shape of N values, and
-   * `'...N D'` any axes of N values in all before the last. Letters are shared between inputs.
+   * `'...N D'` any axes of N values in all before the last. Letters are shared between inputs. `'B T D | D'` may have
+   * either form; they differ in rank.
    */
   readonly inputs: { readonly [K in keyof I]-?: string }
   readonly outputs: { readonly [K in keyof O]-?: string }
@@ -152,11 +155,18 @@ function checkInputs<I extends object>(spec: { name: string; inputs: object }, i
       if (optional) continue
       throw new TypeError(`${spec.name}: input '${name}' is missing.`)
     }
-    const plain = optional ? axes.slice(1) : axes
+    const plain = formOf(optional ? axes.slice(1) : axes, tensor)
     Object.assign(sizes, dims(`${spec.name} ${name}`, folded(tensor, plain), plain.replace(/^(\*|\.\.\.)/, ''), sizes))
     present[name] = tensor
   }
   return present
+}
+
+/** Of axes with several forms, the one of the tensor's rank; the first where none is. */
+function formOf(axes: string, { rank }: Tensor): string {
+  if (!axes.includes('|')) return axes
+  const forms = axes.split(' | ')
+  return forms.find((form) => form.split(' ').length === rank) ?? (forms[0] as string)
 }
 
 /** The tensor's shape as its axes see it: `'*N'` counts values, `'...N D'` folds all axes before the named ones. */

@@ -50,7 +50,8 @@ export function describeOp<I extends object, A extends object, O extends object>
 }
 
 function describeExample(op: AnyOp, example: Example, smallest: Example): void {
-  const label = Object.entries({ ...example.dims, ...example.attrs }).map(([key, value]) => `${key}=${value}`)
+  const said = { ...example.dims, ...example.attrs, ...example.forms }
+  const label = Object.entries(said).map(([key, value]) => `${key}=${value}`)
   const without = example.omit === undefined ? '' : ` without ${example.omit.join(', ')}`
   describe(`${label.join(' ')}${without}`, () => {
     test('outputs: as the reference on cpu, of the declared shapes', () =>

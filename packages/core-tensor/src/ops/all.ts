@@ -1,6 +1,7 @@
 import type { AnyOp } from '../op.js'
 import { adamW } from './adam-w.js'
 import { affine } from './affine.js'
+import { complexLinearScan } from './complex-linear-scan.js'
 import { crossEntropy } from './cross-entropy.js'
 import { deltaRule } from './delta-rule.js'
 import { embedding } from './embedding.js'
@@ -18,6 +19,7 @@ import { squaredNorm } from './squared-norm.js'
 export const allOps: readonly AnyOp[] = [
   adamW,
   affine,
+  complexLinearScan,
   crossEntropy,
   deltaRule,
   embedding,
