@@ -11,6 +11,7 @@ import { linearScan } from './linear-scan.js'
 import { minGru } from './min-gru.js'
 import { rmsNorm } from './rms-norm.js'
 import { rotary } from './rotary.js'
+import { selectiveScan } from './selective-scan.js'
 import { shortConv } from './short-conv.js'
 import { softmaxAttention } from './softmax-attention.js'
 import { squaredNorm } from './squared-norm.js'
@@ -29,6 +30,7 @@ export const allOps: readonly AnyOp[] = [
   minGru,
   rmsNorm,
   rotary,
+  selectiveScan,
   shortConv,
   softmaxAttention,
   squaredNorm,
