@@ -15,6 +15,7 @@ import { selectiveScan } from './selective-scan.js'
 import { shortConv } from './short-conv.js'
 import { softmaxAttention } from './softmax-attention.js'
 import { squaredNorm } from './squared-norm.js'
+import { wkv4 } from './wkv4.js'
 
 /** Every op: what the laws of ops, the self-test and the bench go through. */
 export const allOps: readonly AnyOp[] = [
@@ -34,4 +35,5 @@ export const allOps: readonly AnyOp[] = [
   shortConv,
   softmaxAttention,
   squaredNorm,
+  wkv4,
 ] as unknown as AnyOp[]
