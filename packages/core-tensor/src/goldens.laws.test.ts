@@ -1,14 +1,17 @@
 import { type Golden, type GoldenTensor, goldens, toTensor } from '@mneme/testing/goldens'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { getBackend, type Tensor } from '@tensorflow/tfjs-core'
+import { getBackend, type Tensor, transpose } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { vjp } from './gradients.js'
 import { silu } from './nn/activations.js'
+import { complexLinearScan } from './ops/complex-linear-scan.js'
 import { deltaRule } from './ops/delta-rule.js'
 import { linearScan } from './ops/linear-scan.js'
+import { selectiveScan } from './ops/selective-scan.js'
 import { shortConv } from './ops/short-conv.js'
 import { softmaxAttention } from './ops/softmax-attention.js'
+import { wkv4 } from './ops/wkv4.js'
 
 /** float32 against float64, both by the same formula; webgpu has rougher exp, log and division. */
 const limits = () => (getBackend() === 'webgpu' ? { forward: 1e-4, gradient: 1e-3 } : { forward: 1e-5, gradient: 1e-4 })
@@ -33,8 +36,29 @@ const attention = (window: (golden: Golden) => number): Kernel =>
 /** The layout says `window 7`. */
 const windowOf = (golden: Golden): number => Number(/window (\d+)/.exec(String(golden.json('meta').layout))?.[1])
 
+/** `[B, D, T]` to `[B, T, D]` and back. */
+const timeMajor = (x: Tensor): Tensor => transpose(x, [0, 2, 1])
+
 const kernels: Readonly<Record<string, Kernel>> = {
   'kernel-linear-recurrence': kernel(['a', 'b', 'h0'], (inputs) => linearScan(inputs)),
+  'kernel-complex-linear-recurrence': kernel(['ar', 'ai', 'br', 'bi'], (inputs) => {
+    const { hr, hi } = complexLinearScan(inputs)
+    return { h_re: hr, h_im: hi }
+  }),
+  'kernel-selective-scan': kernel(
+    ['u', 'delta', 'A', 'B', 'C', 'D', 'z', 'delta_bias'],
+    ({ u, delta, A, B, C, D, z, delta_bias }) => {
+      const sequences = { u: timeMajor(u), delta: timeMajor(delta), Bt: timeMajor(B), C: timeMajor(C), z: timeMajor(z) }
+      const { y, state } = selectiveScan({ ...sequences, A, skip: D, deltaBias: delta_bias })
+      return { y: timeMajor(y), last_state: state }
+    },
+  ),
+  'kernel-wkv4': kernel(
+    ['k', 'v', 'time_decay', 'time_first', 'num0', 'den0', 'max0'],
+    ({ k, v, time_decay, time_first, num0, den0, max0 }) => ({
+      ...wkv4({ k, v, timeDecay: time_decay, timeFirst: time_first, num: num0, den: den0, max: max0 }),
+    }),
+  ),
   'kernel-delta-rule': kernel(['q', 'k', 'v', 'beta', 'h0'], ({ h0, ...inputs }) => {
     const { o, state } = deltaRule({ ...inputs, state: h0 }, { chunk: 16 })
     return { o, final_state: state }
