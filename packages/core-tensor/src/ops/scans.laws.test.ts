@@ -74,7 +74,7 @@ describe('selectiveScan', () => {
           C: one,
         }).y
       await expectValues(call([0, -1e9, 0]), [Math.LN2, Math.LN2, Math.LN2 / 2], 'stepped over')
-      expect((await read(call([0, 0, 1e9])))[2]).toBe(0)
+      expect((await read(call([0, 0, 1e9])))[2]).toBeLessThan(1e-30)
     }))
 
   test('two halves with the state between them are the whole', () =>
