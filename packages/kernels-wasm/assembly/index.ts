@@ -1,5 +1,6 @@
 export { adamW } from './adam-w'
 export { addRow, sumRows } from './affine'
+export { complexLinearScan, complexLinearScanBackward } from './complex-linear-scan'
 export { crossEntropy, crossEntropyBackward } from './cross-entropy'
 export { embedding } from './embedding'
 export { gelu, geluBackward } from './gelu'

@@ -13,6 +13,7 @@ import {
 } from '@tensorflow/tfjs-core'
 import { adamW } from './adam-w.js'
 import { affine } from './affine.js'
+import { complexLinearScan } from './complex-linear-scan.js'
 import { crossEntropy } from './cross-entropy.js'
 import { embedding } from './embedding.js'
 import { gelu } from './gelu.js'
@@ -37,6 +38,7 @@ export interface WasmOptions {
 const opKernels = {
   adamW,
   affine,
+  complexLinearScan,
   crossEntropy,
   embedding,
   gelu,
