@@ -26,6 +26,7 @@ import { rmsNorm } from './rms-norm.js'
 import { segmentSum } from './segment-sum.js'
 import { selectiveScan } from './selective-scan.js'
 import { squaredNorm } from './squared-norm.js'
+import { wkv4 } from './wkv4.js'
 
 export interface WasmOptions {
   /**
@@ -47,6 +48,7 @@ const opKernels = {
   rmsNorm,
   selectiveScan,
   squaredNorm,
+  wkv4,
 }
 let registered = false
 
