@@ -6,7 +6,10 @@ export function madd(a: v128, b: v128, c: v128): v128 {
 
 /** The first `lanes` of the numbers at an address, 0 in the other lanes; nothing beyond them is read. */
 export function loadSome(at: usize, lanes: i32): v128 {
-  if (lanes >= 4) return v128.load(at)
+  return lanes >= 4 ? v128.load(at) : loadFew(at, lanes)
+}
+
+function loadFew(at: usize, lanes: i32): v128 {
   let x = v128.load32_zero(at)
   if (lanes > 1) x = f32x4.replace_lane(x, 1, f32.load(at + 4))
   if (lanes > 2) x = f32x4.replace_lane(x, 2, f32.load(at + 8))
@@ -15,10 +18,11 @@ export function loadSome(at: usize, lanes: i32): v128 {
 
 /** Stores the first `lanes` lanes, and nothing beyond them. */
 export function storeSome(at: usize, x: v128, lanes: i32): void {
-  if (lanes >= 4) {
-    v128.store(at, x)
-    return
-  }
+  if (lanes >= 4) v128.store(at, x)
+  else storeFew(at, x, lanes)
+}
+
+function storeFew(at: usize, x: v128, lanes: i32): void {
   f32.store(at, f32x4.extract_lane(x, 0))
   if (lanes > 1) f32.store(at + 4, f32x4.extract_lane(x, 1))
   if (lanes > 2) f32.store(at + 8, f32x4.extract_lane(x, 2))
