@@ -1,10 +1,11 @@
 import { registerOpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
+import { complexLinearScanKernel } from './complex-linear-scan.js'
 import { linearScanKernel } from './linear-scan.js'
 import { checkBackend } from './run.js'
 
 /** The ops that have kernels here. */
-export const kernelOps = ['linearScan'] as const
+export const kernelOps = ['complexLinearScan', 'linearScan'] as const
 
 /**
  * Registers the WGSL kernels for a backend named 'webgpu'. `useWebGPU` does so; call it only for a backend of your own
@@ -15,5 +16,7 @@ export const kernelOps = ['linearScan'] as const
 export function registerKernels(backend: WebGPUBackend): void {
   checkBackend(backend)
   const { maxBufferSize, maxStorageBufferBindingSize } = backend.device.limits
-  registerOpKernel('linearScan', 'webgpu', linearScanKernel(Math.min(maxBufferSize, maxStorageBufferBindingSize)))
+  const maxBufferBytes = Math.min(maxBufferSize, maxStorageBufferBindingSize)
+  registerOpKernel('complexLinearScan', 'webgpu', complexLinearScanKernel(maxBufferBytes))
+  registerOpKernel('linearScan', 'webgpu', linearScanKernel(maxBufferBytes))
 }
