@@ -3,9 +3,10 @@ import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import { complexLinearScanKernel } from './complex-linear-scan.js'
 import { linearScanKernel } from './linear-scan.js'
 import { checkBackend } from './run.js'
+import { selectiveScanKernel } from './selective-scan.js'
 
 /** The ops that have kernels here. */
-export const kernelOps = ['complexLinearScan', 'linearScan'] as const
+export const kernelOps = ['complexLinearScan', 'linearScan', 'selectiveScan'] as const
 
 /**
  * Registers the WGSL kernels for a backend named 'webgpu'. `useWebGPU` does so; call it only for a backend of your own
@@ -19,4 +20,5 @@ export function registerKernels(backend: WebGPUBackend): void {
   const maxBufferBytes = Math.min(maxBufferSize, maxStorageBufferBindingSize)
   registerOpKernel('complexLinearScan', 'webgpu', complexLinearScanKernel(maxBufferBytes))
   registerOpKernel('linearScan', 'webgpu', linearScanKernel(maxBufferBytes))
+  registerOpKernel('selectiveScan', 'webgpu', selectiveScanKernel(maxBufferBytes))
 }
