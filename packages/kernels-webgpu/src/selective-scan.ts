@@ -2,9 +2,9 @@ import type { Infos, OpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import type { TensorInfo } from '@tensorflow/tfjs-core'
 import { fits, perForm, zerosOf } from './fits.js'
-import { runShader, type Shader } from './run.js'
 import { borders, chunk, type Form, forward, prepare, reverse } from './selective-scan.wgsl.js'
 import { matrices, parameters, sequences } from './selective-scan-gradient.wgsl.js'
+import { type Steps, stepsOn } from './steps.js'
 
 /** States of a channel that stay in registers. */
 const MOST_STATES = 32
@@ -55,43 +55,37 @@ export function selectiveScanKernel(maxBufferBytes: number): OpKernel {
       return fits(inputs, B * D * Math.max(3 * T, (chunks + 2) * N + 2) * Math.sign(T * N), maxBufferBytes)
     },
     forward: (inputs, _attrs, backend) => {
-      const step = stepper(backend as WebGPUBackend, inputs, inputs)
+      const steps = stepsOf(backend as WebGPUBackend, inputs, inputs)
       const form = formOf(inputs)
       const { B, T, D } = sizesOf(inputs)
-      step.run(shaders.prepareForward(form), B * T * D)
-      const { y, last } = step.run(shaders.forward(form), B * D)
-      step.discard('planes')
+      steps.run(shaders.prepareForward(form), B * T * D)
+      const { y, last } = steps.run(shaders.forward(form), B * D)
+      steps.discard('planes')
       return { y: y as TensorInfo, state: last as TensorInfo }
     },
     backward: (dys, inputs, _outputs, _attrs, given) => {
       const backend = given as WebGPUBackend
       const cotangents = { ...inputs, dy: dys.y as TensorInfo, dlast: dys.state as TensorInfo }
-      const step = stepper(backend, inputs, cotangents)
+      const steps = stepsOf(backend, inputs, cotangents)
       const form = formOf(inputs)
       const { B, T, D, N, chunks } = sizesOf(inputs)
-      step.run(shaders.prepareBackward(form), B * T * D)
-      step.run(shaders.borders(form), B * D)
-      step.run(shaders.reverse(form), B * D)
+      steps.run(shaders.prepareBackward(form), B * T * D)
+      steps.run(shaders.borders(form), B * D)
+      steps.run(shaders.reverse(form), B * D)
       const grads = {
-        ...step.run(shaders.matrices(form), B * chunks * N),
-        ...step.run(shaders.sequences(form), B * T * D),
-        ...step.run(shaders.parameters(form), D * N),
+        ...steps.run(shaders.matrices(form), B * chunks * N),
+        ...steps.run(shaders.sequences(form), B * T * D),
+        ...steps.run(shaders.parameters(form), D * N),
         ...(inputs.resets && { dresets: zerosOf(backend, inputs.resets) }),
       } as Infos
-      step.discard('planes', 'xs', 'sums', 'ends')
+      steps.discard('planes', 'xs', 'sums', 'ends')
       return Object.fromEntries(Object.keys(inputs).map((name) => [name, grads[`d${name}`] as TensorInfo]))
     },
   }
 }
 
-interface Stepper {
-  /** Runs a shader on what has been given and made so far, and returns its outputs. */
-  run(shader: Shader, invocations: number): Infos
-  discard(...names: readonly string[]): void
-}
-
-/** Shaders one after another, each seeing the outputs of those before it. */
-function stepper(backend: WebGPUBackend, inputs: Infos, given: Infos): Stepper {
+/** The steps of one call. */
+function stepsOf(backend: WebGPUBackend, inputs: Infos, given: Infos): Steps {
   const { B, T, D, N, chunks } = sizesOf(inputs)
   const [sequence, matrix] = [
     [B, T, D],
@@ -114,16 +108,5 @@ function stepper(backend: WebGPUBackend, inputs: Infos, given: Infos): Stepper {
     ddeltaBias: [D],
     dstate: [B, D, N],
   }
-  const known: Record<string, TensorInfo> = { ...given }
-  return {
-    run(shader, invocations) {
-      const call = { sizes: { B, T, D, chunks }, inputs: known, outputShapes, invocations }
-      const outputs = runShader(backend, shader, call)
-      Object.assign(known, outputs)
-      return outputs
-    },
-    discard(...names) {
-      for (const name of names) backend.disposeData((known[name] as TensorInfo).dataId)
-    },
-  }
+  return stepsOn(backend, given, { sizes: { B, T, D, chunks }, outputShapes })
 }
