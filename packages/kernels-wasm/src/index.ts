@@ -25,6 +25,7 @@ import { oneHotBeside } from './one-hot.js'
 import { rmsNorm } from './rms-norm.js'
 import { segmentSum } from './segment-sum.js'
 import { selectiveScan } from './selective-scan.js'
+import { shortConv } from './short-conv.js'
 import { squaredNorm } from './squared-norm.js'
 import { wkv4 } from './wkv4.js'
 
@@ -47,6 +48,7 @@ const opKernels = {
   minGru,
   rmsNorm,
   selectiveScan,
+  shortConv,
   squaredNorm,
   wkv4,
 }
