@@ -23,6 +23,7 @@ import { matMulBeside } from './mat-mul.js'
 import { minGru } from './min-gru.js'
 import { oneHotBeside } from './one-hot.js'
 import { rmsNorm } from './rms-norm.js'
+import { rotary } from './rotary.js'
 import { segmentSum } from './segment-sum.js'
 import { selectiveScan } from './selective-scan.js'
 import { shortConv } from './short-conv.js'
@@ -47,6 +48,7 @@ const opKernels = {
   linearScan,
   minGru,
   rmsNorm,
+  rotary,
   selectiveScan,
   shortConv,
   squaredNorm,
