@@ -4,6 +4,7 @@ export { complexLinearScan, complexLinearScanBackward } from './complex-linear-s
 export { crossEntropy, crossEntropyBackward } from './cross-entropy'
 export { embedding } from './embedding'
 export { gelu, geluBackward } from './gelu'
+export { layerNorm, layerNormBackward } from './layer-norm'
 export { linearScan, linearScanBackward } from './linear-scan'
 export { matMul, matMulScratch } from './mat-mul'
 export { minGru, minGruBackward } from './min-gru'

@@ -18,6 +18,7 @@ import { crossEntropy } from './cross-entropy.js'
 import { embedding } from './embedding.js'
 import { gelu } from './gelu.js'
 import { loadKernels } from './heap.js'
+import { layerNorm } from './layer-norm.js'
 import { linearScan } from './linear-scan.js'
 import { matMulBeside } from './mat-mul.js'
 import { minGru } from './min-gru.js'
@@ -45,6 +46,7 @@ const opKernels = {
   crossEntropy,
   embedding,
   gelu,
+  layerNorm,
   linearScan,
   minGru,
   rmsNorm,
