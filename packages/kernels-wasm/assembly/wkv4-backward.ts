@@ -1,5 +1,5 @@
 import { loadSome, madd, storeSome } from './simd'
-import { counterweight, empty, isSet, load, rates, smaller, stride, weight, write } from './wkv4'
+import { counterweight, empty, gapTo, isSet, load, rates, smaller, stride, weight, write } from './wkv4'
 
 /** Tokens whose states the backward pass holds at once: about 256 KB, or the root of the time where that is more. */
 function chunkOf(time: i32, width: i32): i32 {
@@ -10,7 +10,7 @@ function chunkOf(time: i32, width: i32): i32 {
 export function wkv4BackwardScratch(time: i32, width: i32): usize {
   const chunk = chunkOf(time, width)
   const chunks = (time + chunk - 1) / chunk
-  return stride(width) * <usize>(6 + 3 * chunk + 3 * chunks)
+  return stride(width) * <usize>(6 + 4 * chunk + 4 * chunks)
 }
 
 /**
@@ -32,7 +32,7 @@ function backWrite(
   for (let i = 0; i < width; i += 4) {
     const at = (<usize>i) << 2
     const lanes = min(4, width - i)
-    const gap = f32x4.sub(f32x4.add(v128.load(state + 2 * next + at), v128.load(w + at)), loadSome(k + at, lanes))
+    const gap = gapTo(loadSome(k + at, lanes), v128.load(w + at), state + at, next, 1)
     const e = smaller(gap)
     const old = weight(gap, e)
     const recent = counterweight(gap, e)
@@ -56,6 +56,7 @@ function backWrite(
 function backRead(
   k: usize,
   v: usize,
+  w: usize,
   u: usize,
   state: usize,
   dy: usize,
@@ -72,7 +73,8 @@ function backRead(
     const num = v128.load(state + at)
     const den = v128.load(state + next + at)
     const value = loadSome(v + at, lanes)
-    const gap = f32x4.sub(v128.load(state + 2 * next + at), f32x4.add(loadSome(k + at, lanes), loadSome(u + at, lanes)))
+    const exponent = f32x4.add(loadSome(k + at, lanes), loadSome(u + at, lanes))
+    const gap = gapTo(exponent, v128.load(w + at), state + at, next, 0)
     const e = smaller(gap)
     const old = weight(gap, e)
     const recent = counterweight(gap, e)
@@ -129,7 +131,7 @@ export function wkv4Backward(
   const dus = dw + next
   const g = dus + next
   const states = g + 3 * next
-  const borders = states + <usize>chunk * 3 * next
+  const borders = states + <usize>chunk * 4 * next
   rates(decay, w, width)
   memory.fill(dw, 0, 2 * next)
   if (dresets !== 0) memory.fill(dresets, 0, (<usize>(batch * time)) << 2)
@@ -137,11 +139,11 @@ export function wkv4Backward(
   for (let n: usize = 0; n < <usize>batch; n++) {
     load(num, den, max, n * row, borders, width, next)
     for (let i = 0; i < chunks - 1; i++) {
-      const border = borders + <usize>i * 3 * next
-      memory.copy(border + 3 * next, border, 3 * next)
+      const border = borders + <usize>i * 4 * next
+      memory.copy(border + 4 * next, border, 4 * next)
       for (let t = i * chunk; t < (i + 1) * chunk; t++) {
         const token = n * time + t
-        const state = border + 3 * next
+        const state = border + 4 * next
         if (isSet(resets, token)) empty(state, width, next)
         if (mask === 0 || isSet(mask, token)) {
           write(k + token * row, v + token * row, w, state, state, width, next)
@@ -155,27 +157,27 @@ export function wkv4Backward(
     for (let i = chunks - 1; i >= 0; i--) {
       const first = i * chunk
       const count = min(chunk, time - first)
-      memory.copy(states, borders + <usize>i * 3 * next, 3 * next)
+      memory.copy(states, borders + <usize>i * 4 * next, 4 * next)
       for (let t = 0; t < count; t++) {
         const token = n * time + first + t
-        const state = states + <usize>t * 3 * next
+        const state = states + <usize>t * 4 * next
         if (isSet(resets, token)) empty(state, width, next)
         if (t === count - 1) break
         if (mask === 0 || isSet(mask, token)) {
-          write(k + token * row, v + token * row, w, state, state + 3 * next, width, next)
-        } else memory.copy(state + 3 * next, state, 3 * next)
+          write(k + token * row, v + token * row, w, state, state + 4 * next, width, next)
+        } else memory.copy(state + 4 * next, state, 4 * next)
       }
       for (let t = count - 1; t >= 0; t--) {
         const token = n * time + first + t
         const at = token * row
-        const state = states + <usize>t * 3 * next
+        const state = states + <usize>t * 4 * next
         if (mask === 0 || isSet(mask, token)) {
           backWrite(k + at, v + at, w, state, g, dk + at, dv + at, dw, width, next)
         } else {
           memory.fill(dk + at, 0, row)
           memory.fill(dv + at, 0, row)
         }
-        backRead(k + at, v + at, u, state, dy + at, g, dk + at, dv + at, dus, width, next)
+        backRead(k + at, v + at, w, u, state, dy + at, g, dk + at, dv + at, dus, width, next)
         if (isSet(resets, token)) memory.fill(g, 0, 3 * next)
       }
     }

@@ -70,7 +70,7 @@ function stepsOf(backend: WebGPUBackend, inputs: Infos, given: Infos): Steps {
     sizes: { B, T, D, chunks, L: chunk },
     outputShapes: {
       small: [5 * B * D + B * T],
-      states: [chunks + 1, B, D, 3],
+      states: [chunks + 1, B, D, 4],
       ends: [5, B, D],
       y: sequence,
       dk: sequence,

@@ -16,29 +16,36 @@ export const sizes = ['B', 'T', 'D', 'chunks', 'L']
 
 const present = (form: Form, ...names: (keyof Form)[]): string[] => names.filter((name) => form[name])
 
-/** Places in `small`, and the weights of two exponents, of which the larger weighs 1. */
+/**
+ * Places in `small`, states, and the weights of two exponents, of which the larger weighs 1. The max of a state is
+ * base + age w: adding w token by token would lose a small w beside a large max.
+ */
 const shared = `
-struct Sums { num: f32, den: f32, max: f32 }
+struct Sums { num: f32, den: f32, base: f32, age: f32 }
 fn channels() -> u32 { return sizes.B * sizes.D; }
 fn place(channel: u32, t: u32) -> u32 {
   return ((channel / sizes.D) * sizes.T + t) * sizes.D + channel % sizes.D;
 }
-fn border(channel: u32, c: u32) -> u32 { return (c * channels() + channel) * 3u; }
-fn weights(old: f32, recent: f32) -> vec2f {
-  let gap = old - recent;
+fn border(channel: u32, c: u32) -> u32 { return (c * channels() + channel) * 4u; }
+fn gapTo(exponent: f32, w: f32, state: Sums, more: f32) -> f32 {
+  return (state.base - exponent) + (state.age + more) * w;
+}
+fn weights(gap: f32) -> vec2f {
   let e = exp(-abs(gap));
   return select(vec2f(e, 1.0), vec2f(1.0, e), gap >= 0.0);
 }
-const EMPTY = Sums(0.0, 0.0, -1e38);
+const EMPTY = Sums(0.0, 0.0, -1e38, 0.0);
 fn flag(channel: u32, t: u32) -> f32 { return small[5u * channels() + (channel / sizes.D) * sizes.T + t]; }
 fn incoming(channel: u32) -> Sums {
   let n = channels();
-  return Sums(small[2u * n + channel], small[3u * n + channel], small[4u * n + channel]);
+  return Sums(small[2u * n + channel], small[3u * n + channel], small[4u * n + channel], 0.0);
 }
 fn written(before: Sums, w: f32, key: f32, value: f32) -> Sums {
-  let decayed = before.max + w;
-  let s = weights(decayed, key);
-  return Sums(s.x * before.num + s.y * value, s.x * before.den + s.y, max(decayed, key));
+  let gap = gapTo(key, w, before, 1.0);
+  let s = weights(gap);
+  let older = gap >= 0.0;
+  let base = select(key, before.base, older);
+  return Sums(s.x * before.num + s.y * value, s.x * before.den + s.y, base, select(0.0, before.age + 1.0, older));
 }`
 
 /** Flags of a token: 1 where it starts anew, 2 where it is padding. */
@@ -80,13 +87,13 @@ fn run(channel: u32) {
     let i = place(channel, t);
     let flags = flag(channel, t);
     if (flags == 1.0 || flags == 3.0) { state = EMPTY; }
-    let s = weights(state.max, k[i] + u);
+    let s = weights(gapTo(k[i] + u, w, state, 0.0));
     y[i] = (s.x * state.num + s.y * v[i]) / (s.x * state.den + s.y);
     if (flags < 2.0) { state = written(state, w, k[i], v[i]); }
   }
   lastNum[channel] = state.num;
   lastDen[channel] = state.den;
-  lastMax[channel] = state.max;
+  lastMax[channel] = state.base + state.age * w;
 }`,
 }
 
@@ -100,7 +107,8 @@ export const borders: Shader = {
 fn keep(at: u32, state: Sums) {
   states[at] = state.num;
   states[at + 1u] = state.den;
-  states[at + 2u] = state.max;
+  states[at + 2u] = state.base;
+  states[at + 3u] = state.age;
 }
 fn run(channel: u32) {
   let w = small[channel];
@@ -112,7 +120,7 @@ fn run(channel: u32) {
     if (flags == 1.0 || flags == 3.0) { state = EMPTY; }
     if (flags < 2.0) { state = written(state, w, k[i], v[i]); }
   }
-  keep(border(channel, sizes.chunks), Sums(dLastNum[channel], dLastDen[channel], dLastMax[channel]));
+  keep(border(channel, sizes.chunks), Sums(dLastNum[channel], dLastDen[channel], dLastMax[channel], 0.0));
 }`,
 }
 
@@ -129,11 +137,12 @@ export const backward: Shader = {
   inputs: ['small', 'k', 'v', 'states', 'dy'],
   outputs: ['dk', 'dv', 'ends'],
   body: `${shared}
+struct Cotangents { num: f32, den: f32, max: f32 }
 fn run(channel: u32) {
   let w = small[channel];
   let u = small[channels() + channel];
   let end = border(channel, sizes.chunks);
-  var g = Sums(states[end], states[end + 1u], states[end + 2u]);
+  var g = Cotangents(states[end], states[end + 1u], states[end + 2u]);
   var dw = 0.0;
   var du = 0.0;
   var befores: array<Sums, ${chunk}>;
@@ -141,7 +150,7 @@ fn run(channel: u32) {
     let first = (left - 1u) * sizes.L;
     let count = min(sizes.L, sizes.T - first);
     let at = border(channel, left - 1u);
-    var state = Sums(states[at], states[at + 1u], states[at + 2u]);
+    var state = Sums(states[at], states[at + 1u], states[at + 2u], states[at + 3u]);
     for (var j = 0u; j < count; j++) {
       let i = place(channel, first + j);
       let flags = flag(channel, first + j);
@@ -158,16 +167,17 @@ fn run(channel: u32) {
       var byKey = 0.0;
       var byValue = 0.0;
       if (flags < 2.0) {
-        let s = weights(before.max + w, key);
+        let gap = gapTo(key, w, before, 1.0);
+        let s = weights(gap);
         let byOld = s.x * (g.num * before.num + g.den * before.den);
         let byRecent = s.y * (g.num * value + g.den);
-        let older = before.max + w >= key;
+        let older = gap >= 0.0;
         byKey = select(g.max - byOld, byRecent, older);
         byValue = s.y * g.num;
-        g = Sums(s.x * g.num, s.x * g.den, select(byOld, g.max - byRecent, older));
+        g = Cotangents(s.x * g.num, s.x * g.den, select(byOld, g.max - byRecent, older));
         dw += g.max;
       }
-      let s = weights(before.max, key + u);
+      let s = weights(gapTo(key + u, w, before, 0.0));
       let inverse = 1.0 / (s.x * before.den + s.y);
       let gNum = dy[i] * inverse;
       let gDen = -gNum * (s.x * before.num + s.y * value) * inverse;
@@ -178,7 +188,7 @@ fn run(channel: u32) {
       g.num += s.x * gNum;
       g.den += s.x * gDen;
       g.max += s.x * (gNum * before.num + gDen * before.den);
-      if (flags == 1.0 || flags == 3.0) { g = Sums(0.0, 0.0, 0.0); }
+      if (flags == 1.0 || flags == 3.0) { g = Cotangents(0.0, 0.0, 0.0); }
     }
   }
   let n = channels();

@@ -136,6 +136,18 @@ describe('wkv4', () => {
       }
     }))
 
+  test('a small decay is not lost beside a large key', () =>
+    within(async () => {
+      // 1e-6 a token is less than half a unit in the last place of 100; a thousand tokens make 1e-3 of it
+      const v = sequence(Array.from({ length: 1000 }, (_, t) => (t === 0 ? 1 : 0)))
+      const k = sequence(Array.from({ length: 1000 }, (_, t) => (t === 0 ? 100 : 0)))
+      const slow = { timeDecay: tensor1d([Math.log(1e-6)]), timeFirst: tensor1d([100]) }
+      const { y, max } = wkv4({ k, v, ...slow })
+      expect((await read(max))[0]).toBeCloseTo(100 - 999e-6, 5)
+      // e^(100 - 998e-6) of the first token beside e^100 of the current
+      expect((await read(y))[999]).toBeCloseTo(1 / (1 + Math.exp(998e-6)), 5)
+    }))
+
   test('padding leaves the state alone, at either end', () =>
     within(async () => {
       const sequences = { k: normal([2, 6, 3], 1), v: normal([2, 6, 3], 2) }
