@@ -6,6 +6,7 @@ import {
   type OpExample,
   Rng,
   selectiveScan,
+  shortConv,
   toTensors,
   vjp,
   wkv4,
@@ -61,6 +62,11 @@ const cases: readonly Case[] = [
       'zeros',
       'zeros',
     ],
+  },
+  {
+    op: shortConv as unknown as AnyOp,
+    example: (T) => ({ dims: { B: 2, T, D: 3, W: 4, P: 3 } }),
+    dispatches: ['shortConv', 'shortConv.rows', 'shortConv.partials', 'shortConv.parameters'],
   },
 ]
 
