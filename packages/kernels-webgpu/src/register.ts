@@ -2,13 +2,14 @@ import { registerOpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import { complexLinearScanKernel } from './complex-linear-scan.js'
 import { linearScanKernel } from './linear-scan.js'
+import { rotaryKernel } from './rotary.js'
 import { checkBackend } from './run.js'
 import { selectiveScanKernel } from './selective-scan.js'
 import { shortConvKernel } from './short-conv.js'
 import { wkv4Kernel } from './wkv4.js'
 
 /** The ops that have kernels here. */
-export const kernelOps = ['complexLinearScan', 'linearScan', 'selectiveScan', 'shortConv', 'wkv4'] as const
+export const kernelOps = ['complexLinearScan', 'linearScan', 'rotary', 'selectiveScan', 'shortConv', 'wkv4'] as const
 
 /**
  * Registers the WGSL kernels for a backend named 'webgpu'. `useWebGPU` does so; call it only for a backend of your own
@@ -22,6 +23,7 @@ export function registerKernels(backend: WebGPUBackend): void {
   const maxBufferBytes = Math.min(maxBufferSize, maxStorageBufferBindingSize)
   registerOpKernel('complexLinearScan', 'webgpu', complexLinearScanKernel(maxBufferBytes))
   registerOpKernel('linearScan', 'webgpu', linearScanKernel(maxBufferBytes))
+  registerOpKernel('rotary', 'webgpu', rotaryKernel(maxBufferBytes))
   registerOpKernel('selectiveScan', 'webgpu', selectiveScanKernel(maxBufferBytes))
   registerOpKernel('shortConv', 'webgpu', shortConvKernel(maxBufferBytes))
   registerOpKernel('wkv4', 'webgpu', wkv4Kernel(maxBufferBytes))
