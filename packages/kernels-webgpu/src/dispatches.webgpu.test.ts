@@ -3,6 +3,7 @@ import {
   complexLinearScan,
   drawInputs,
   kernelRefusals,
+  layerNorm,
   type OpExample,
   Rng,
   selectiveScan,
@@ -67,6 +68,17 @@ const cases: readonly Case[] = [
     op: shortConv as unknown as AnyOp,
     example: (T) => ({ dims: { B: 2, T, D: 3, W: 4, P: 3 } }),
     dispatches: ['shortConv', 'shortConv.rows', 'shortConv.partials', 'shortConv.parameters'],
+  },
+  {
+    op: layerNorm as unknown as AnyOp,
+    // long rows here, where the others have long sequences
+    example: (T) => ({ dims: { N: 2, D: T } }),
+    dispatches: ['layerNorm', 'layerNorm.rows', 'layerNorm.partials', 'layerNorm.parameters'],
+  },
+  {
+    op: layerNorm as unknown as AnyOp,
+    example: (T) => ({ dims: { N: T, D: 3 } }),
+    dispatches: ['layerNorm', 'layerNorm.rows', 'layerNorm.partials', 'layerNorm.parameters'],
   },
 ]
 
