@@ -1,8 +1,4 @@
-import { exp4, madd } from './simd'
-
-function sigmoid4(x: v128): v128 {
-  return f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x))))
-}
+import { exp4, madd, sigmoid4 } from './simd'
 
 /** x + 0.5 from 0 on, sigmoid(x) below. */
 function positive4(c: v128): v128 {

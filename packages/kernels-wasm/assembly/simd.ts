@@ -4,6 +4,30 @@ export function madd(a: v128, b: v128, c: v128): v128 {
   return f32x4.add(f32x4.mul(a, b), c)
 }
 
+/** The first `lanes` of the numbers at an address, 0 in the other lanes; nothing beyond them is read. */
+export function loadSome(at: usize, lanes: i32): v128 {
+  return lanes >= 4 ? v128.load(at) : loadFew(at, lanes)
+}
+
+function loadFew(at: usize, lanes: i32): v128 {
+  let x = v128.load32_zero(at)
+  if (lanes > 1) x = f32x4.replace_lane(x, 1, f32.load(at + 4))
+  if (lanes > 2) x = f32x4.replace_lane(x, 2, f32.load(at + 8))
+  return x
+}
+
+/** Stores the first `lanes` lanes, and nothing beyond them. */
+export function storeSome(at: usize, x: v128, lanes: i32): void {
+  if (lanes >= 4) v128.store(at, x)
+  else storeFew(at, x, lanes)
+}
+
+function storeFew(at: usize, x: v128, lanes: i32): void {
+  f32.store(at, f32x4.extract_lane(x, 0))
+  if (lanes > 1) f32.store(at + 4, f32x4.extract_lane(x, 1))
+  if (lanes > 2) f32.store(at + 8, f32x4.extract_lane(x, 2))
+}
+
 /** The sum of the four lanes. */
 export function sum4(x: v128): f32 {
   const pairs = f32x4.add(x, v128.shuffle<f32>(x, x, 2, 3, 0, 1))
@@ -41,6 +65,46 @@ export function exp4(x: v128): v128 {
   p = f32x4.add(madd(p, f32x4.mul(r, r), r), f32x4.splat(1))
   const power = i32x4.add(i32x4.shl(shifted, 23), i32x4.splat(0x3f800000))
   return f32x4.mul(p, power)
+}
+
+/**
+ * 2^x in each lane, for x below 127, within 2 units in the last place; below -126 it gives 1.2e-38, and NaN stays NaN.
+ * A few instructions cheaper than e^x, for a caller that can scale by log2(e) beforehand. Source: Moshier, Cephes (exp2f).
+ */
+export function exp2Below4(x: v128): v128 {
+  const clamped = f32x4.pmax(x, f32x4.splat(-126))
+  const shifted = f32x4.add(clamped, f32x4.splat(ROUNDER))
+  const r = f32x4.sub(clamped, f32x4.sub(shifted, f32x4.splat(ROUNDER)))
+  let p = madd(f32x4.splat(1.5353361883195e-4), r, f32x4.splat(1.339887440266574e-3))
+  p = madd(p, r, f32x4.splat(9.61843735767464e-3))
+  p = madd(p, r, f32x4.splat(5.550332471162809e-2))
+  p = madd(p, r, f32x4.splat(2.402264791363012e-1))
+  p = madd(p, r, f32x4.splat(6.931472028550421e-1))
+  p = madd(p, r, f32x4.splat(1))
+  // the whole part goes straight to the exponent
+  return i32x4.add(p, i32x4.shl(shifted, 23))
+}
+
+/** 1 / (1 + e^-x) in each lane. */
+export function sigmoid4(x: v128): v128 {
+  return f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x))))
+}
+
+/** ln(1 + e^x) in each lane, of full relative precision where it is small. */
+export function softplus4(x: v128): v128 {
+  const e = exp4(f32x4.neg(f32x4.abs(x)))
+  // ln(1 + e) = 2 artanh(e / (2 + e)), an argument of at most 1/3
+  const s = f32x4.div(e, f32x4.add(e, f32x4.splat(2)))
+  const q = f32x4.mul(s, s)
+  let p = madd(f32x4.splat(1.0 / 15), q, f32x4.splat(1.0 / 13))
+  p = madd(p, q, f32x4.splat(1.0 / 11))
+  p = madd(p, q, f32x4.splat(1.0 / 9))
+  p = madd(p, q, f32x4.splat(1.0 / 7))
+  p = madd(p, q, f32x4.splat(1.0 / 5))
+  p = madd(p, q, f32x4.splat(1.0 / 3))
+  p = madd(p, q, f32x4.splat(1))
+  const twice = f32x4.add(s, s)
+  return madd(twice, p, f32x4.pmax(x, f32x4.splat(0)))
 }
 
 /** e^x of one number, by the same formula as a full vector, so that tails agree with it. */

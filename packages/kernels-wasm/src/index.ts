@@ -15,21 +15,27 @@ import {
 } from '@tensorflow/tfjs-core'
 import { adamW } from './adam-w.js'
 import { affine } from './affine.js'
+import { complexLinearScan } from './complex-linear-scan.js'
 import { crossEntropy } from './cross-entropy.js'
 import { embedding } from './embedding.js'
 import { gatedLinearAttention } from './gated-linear-attention.js'
 import { gelu } from './gelu.js'
 import { loadKernels } from './heap.js'
 import { identityBeside } from './identity.js'
+import { layerNorm } from './layer-norm.js'
 import { linearScan } from './linear-scan.js'
 import { matMulBeside } from './mat-mul.js'
 import { maxPlusScan } from './max-plus-scan.js'
 import { minGru } from './min-gru.js'
 import { oneHotBeside } from './one-hot.js'
 import { rmsNorm } from './rms-norm.js'
+import { rotary } from './rotary.js'
 import { segmentSum } from './segment-sum.js'
+import { selectiveScan } from './selective-scan.js'
+import { shortConv } from './short-conv.js'
 import { squaredNorm } from './squared-norm.js'
 import { tileBeside } from './tile.js'
+import { wkv4 } from './wkv4.js'
 
 export interface WasmOptions {
   /**
@@ -42,15 +48,21 @@ export interface WasmOptions {
 const opKernels = {
   adamW,
   affine,
+  complexLinearScan,
   crossEntropy,
   embedding,
   gatedLinearAttention,
   gelu,
+  layerNorm,
   linearScan,
   maxPlusScan,
   minGru,
   rmsNorm,
+  rotary,
+  selectiveScan,
+  shortConv,
   squaredNorm,
+  wkv4,
 }
 let registered = false
 

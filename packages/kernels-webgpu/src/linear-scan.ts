@@ -1,6 +1,7 @@
 import { dims, type Infos, type OpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
-import type { TensorInfo } from '@tensorflow/tfjs-core'
+import { type TensorInfo, util } from '@tensorflow/tfjs-core'
+import { fits } from './fits.js'
 import { backwardShaders, forwardShaders } from './linear-scan.wgsl.js'
 import { runShader, type ShaderCall } from './run.js'
 
@@ -14,14 +15,7 @@ import { runShader, type ShaderCall } from './run.js'
  */
 export function linearScanKernel(maxBufferBytes: number): OpKernel {
   return {
-    accepts: ({ a, b, h0 }) => {
-      for (const [name, tensor] of Object.entries({ a, b, h0 })) {
-        if (tensor !== undefined && tensor.dtype !== 'float32') return `needs float32, ${name} is ${tensor.dtype}`
-      }
-      const elements = (a as TensorInfo).shape.reduce((n, size) => n * size, 1)
-      if (elements === 0) return 'there is nothing to compute'
-      return 4 * elements <= maxBufferBytes || `needs buffers of ${4 * elements} bytes, device has ${maxBufferBytes}`
-    },
+    accepts: (inputs) => fits(inputs, util.sizeFromShape((inputs.a as TensorInfo).shape), maxBufferBytes),
     forward: (inputs, attrs, backend) => {
       const shader = inputs.h0 === undefined ? forwardShaders.plain : forwardShaders.withState
       const { h } = runShader(backend as WebGPUBackend, shader, callOf(inputs, attrs, inputs))

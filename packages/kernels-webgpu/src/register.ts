@@ -1,12 +1,37 @@
-import { registerOpKernel } from '@mneme/core-tensor'
+import { type OpKernel, registerOpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
+import { complexLinearScanKernel } from './complex-linear-scan.js'
 import { gatedLinearAttentionKernel } from './gated-linear-attention.js'
+import { layerNormKernel } from './layer-norm.js'
 import { linearScanKernel } from './linear-scan.js'
 import { maxPlusScanKernel } from './max-plus-scan.js'
+import { rotaryKernel } from './rotary.js'
 import { checkBackend } from './run.js'
+import { selectiveScanKernel } from './selective-scan.js'
+import { shortConvKernel } from './short-conv.js'
+import { wkv4Kernel } from './wkv4.js'
 
-/** The ops that have kernels here. */
-export const kernelOps = ['gatedLinearAttention', 'linearScan', 'maxPlusScan'] as const
+/** What a device allows. */
+interface Limits {
+  readonly maxBufferBytes: number
+  /** Storage buffers of one dispatch. */
+  readonly maxBuffers: number
+}
+
+/** Every op that has a kernel here. */
+const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
+  complexLinearScan: ({ maxBufferBytes }) => complexLinearScanKernel(maxBufferBytes),
+  gatedLinearAttention: gatedLinearAttentionKernel,
+  layerNorm: ({ maxBufferBytes }) => layerNormKernel(maxBufferBytes),
+  linearScan: ({ maxBufferBytes }) => linearScanKernel(maxBufferBytes),
+  maxPlusScan: ({ maxBufferBytes }) => maxPlusScanKernel(maxBufferBytes),
+  rotary: ({ maxBufferBytes }) => rotaryKernel(maxBufferBytes),
+  selectiveScan: ({ maxBufferBytes }) => selectiveScanKernel(maxBufferBytes),
+  shortConv: ({ maxBufferBytes }) => shortConvKernel(maxBufferBytes),
+  wkv4: ({ maxBufferBytes }) => wkv4Kernel(maxBufferBytes),
+}
+
+export const kernelOps: readonly string[] = Object.keys(kernels)
 
 /**
  * Registers the WGSL kernels for a backend named 'webgpu'. `useWebGPU` does so; call it only for a backend of your own
@@ -17,12 +42,9 @@ export const kernelOps = ['gatedLinearAttention', 'linearScan', 'maxPlusScan'] a
 export function registerKernels(backend: WebGPUBackend): void {
   checkBackend(backend)
   const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = backend.device.limits
-  const maxBufferBytes = Math.min(maxBufferSize, maxStorageBufferBindingSize)
-  registerOpKernel(
-    'gatedLinearAttention',
-    'webgpu',
-    gatedLinearAttentionKernel({ maxBufferBytes, maxBuffers: maxStorageBuffersPerShaderStage }),
-  )
-  registerOpKernel('linearScan', 'webgpu', linearScanKernel(maxBufferBytes))
-  registerOpKernel('maxPlusScan', 'webgpu', maxPlusScanKernel(maxBufferBytes))
+  const limits = {
+    maxBufferBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize),
+    maxBuffers: maxStorageBuffersPerShaderStage,
+  }
+  for (const [op, kernel] of Object.entries(kernels)) registerOpKernel(op, 'webgpu', kernel(limits))
 }

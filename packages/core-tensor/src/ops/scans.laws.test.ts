@@ -74,7 +74,7 @@ describe('selectiveScan', () => {
           C: one,
         }).y
       await expectValues(call([0, -1e9, 0]), [Math.LN2, Math.LN2, Math.LN2 / 2], 'stepped over')
-      expect((await read(call([0, 0, 1e9])))[2]).toBe(0)
+      expect((await read(call([0, 0, 1e9])))[2]).toBeLessThan(1e-30)
     }))
 
   test('two halves with the state between them are the whole', () =>
@@ -112,9 +112,11 @@ describe('wkv4', () => {
         [0.5, -1, 2, 0.25, -0.75],
         [1, 2, 3, 4, 5],
       ] as const
-      const plain = wkv4({ k: sequence(k), v: sequence(v), ...half })
+      // w = -1 and these keys are exact even beside 4096
+      const parameters = { timeDecay: tensor1d([0]), timeFirst: tensor1d([0.5]) }
+      const plain = wkv4({ k: sequence(k), v: sequence(v), ...parameters })
       for (const constant of [-4096, 4096]) {
-        const moved = wkv4({ k: sequence(k.map((x) => x + constant)), v: sequence(v), ...half })
+        const moved = wkv4({ k: sequence(k.map((x) => x + constant)), v: sequence(v), ...parameters })
         await expectValues(moved.y, [...(await read(plain.y))], `y of keys + ${constant}`)
       }
     }))
@@ -132,6 +134,18 @@ describe('wkv4', () => {
           expect((await read(result)).every(Number.isFinite)).toBe(true)
         }
       }
+    }))
+
+  test('a small decay is not lost beside a large key', () =>
+    within(async () => {
+      // 1e-6 a token is less than half a unit in the last place of 100; a thousand tokens make 1e-3 of it
+      const v = sequence(Array.from({ length: 1000 }, (_, t) => (t === 0 ? 1 : 0)))
+      const k = sequence(Array.from({ length: 1000 }, (_, t) => (t === 0 ? 100 : 0)))
+      const slow = { timeDecay: tensor1d([Math.log(1e-6)]), timeFirst: tensor1d([100]) }
+      const { y, max } = wkv4({ k, v, ...slow })
+      expect((await read(max))[0]).toBeCloseTo(100 - 999e-6, 5)
+      // e^(100 - 998e-6) of the first token beside e^100 of the current
+      expect((await read(y))[999]).toBeCloseTo(1 / (1 + Math.exp(998e-6)), 5)
     }))
 
   test('padding leaves the state alone, at either end', () =>

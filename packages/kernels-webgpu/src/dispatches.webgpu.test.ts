@@ -1,0 +1,140 @@
+import {
+  type AnyOp,
+  complexLinearScan,
+  drawInputs,
+  kernelRefusals,
+  layerNorm,
+  type OpExample,
+  Rng,
+  selectiveScan,
+  shortConv,
+  toTensors,
+  vjp,
+  wkv4,
+} from '@mneme/core-tensor'
+import { dispose, memory, setBackend, type Tensor, tidy } from '@tensorflow/tfjs-core'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+
+type Example = OpExample<unknown>
+interface Case {
+  readonly op: AnyOp
+  /** With every optional input, at a given length. */
+  example(T: number): Example
+  /** Labels of the pipelines, forward and then backward. */
+  readonly dispatches: readonly string[]
+}
+
+const cases: readonly Case[] = [
+  {
+    op: complexLinearScan as unknown as AnyOp,
+    example: (T) => ({ dims: { B: 2, T, D: 3 } }),
+    dispatches: ['complexLinearScan', 'complexLinearScan.backward', 'complexLinearScan.factor'],
+  },
+  {
+    op: complexLinearScan as unknown as AnyOp,
+    example: (T) => ({ dims: { B: 2, T, D: 3 }, forms: { ar: 'D', ai: 'D' } }),
+    dispatches: [
+      'complexLinearScan',
+      'complexLinearScan.backward',
+      'complexLinearScan.factor',
+      'complexLinearScan.rows',
+    ],
+  },
+  {
+    op: selectiveScan as unknown as AnyOp,
+    example: (T) => ({ dims: { B: 2, T, D: 3, N: 4 } }),
+    dispatches: [
+      ...['prepare', '', 'prepare', 'borders', 'reverse', 'matrices', 'sequences', 'parameters'].map((step) =>
+        step === '' ? 'selectiveScan' : `selectiveScan.${step}`,
+      ),
+      'zeros',
+    ],
+  },
+  {
+    op: wkv4 as unknown as AnyOp,
+    example: (T) => ({ dims: { B: 2, T, D: 3 } }),
+    dispatches: [
+      'wkv4.pack',
+      'wkv4',
+      'wkv4.pack',
+      'wkv4.borders',
+      'wkv4.backward',
+      'wkv4.parameters',
+      'zeros',
+      'zeros',
+    ],
+  },
+  {
+    op: shortConv as unknown as AnyOp,
+    example: (T) => ({ dims: { B: 2, T, D: 3, W: 4, P: 3 } }),
+    dispatches: ['shortConv', 'shortConv.rows', 'shortConv.partials', 'shortConv.parameters'],
+  },
+  {
+    op: layerNorm as unknown as AnyOp,
+    // long rows here, where the others have long sequences
+    example: (T) => ({ dims: { N: 2, D: T } }),
+    dispatches: ['layerNorm', 'layerNorm.rows', 'layerNorm.partials', 'layerNorm.parameters'],
+  },
+  {
+    op: layerNorm as unknown as AnyOp,
+    example: (T) => ({ dims: { N: T, D: 3 } }),
+    dispatches: ['layerNorm', 'layerNorm.rows', 'layerNorm.partials', 'layerNorm.parameters'],
+  },
+]
+
+/** Outputs, and gradients of all outputs by all inputs. */
+function run({ op }: Case, example: Example): Tensor[] {
+  return tidy(() => {
+    const inputs = toTensors(drawInputs(op, example, new Rng(1)))
+    const call = (): Tensor[] => Object.values(op(inputs, example.attrs ?? {})) as Tensor[]
+    const outputs = call()
+    return [...outputs, ...vjp(call, Object.values(inputs), outputs)]
+  })
+}
+
+async function valuesOn(backend: string, given: Case, example: Example): Promise<Float32Array[]> {
+  await setBackend(backend)
+  const results = run(given, example)
+  const values = await Promise.all(results.map(async (t) => Float32Array.from(await t.data())))
+  dispose(results)
+  return values
+}
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+describe.each(cases)('$op.spec.name', (given) => {
+  test('equals the reference over many chunks, gradients too', async () => {
+    const example = given.example(1000)
+    const expected = await valuesOn('cpu', given, example)
+    const got = await valuesOn('webgpu', given, example)
+    for (const [i, values] of expected.entries()) {
+      const error = values.reduce((total, x, j) => total + (x - (got[i]?.[j] ?? Number.NaN)) ** 2, 0)
+      const size = values.reduce((total, x) => total + x * x, 0)
+      // gradients of parameters are sums over a thousand tokens
+      expect(Math.sqrt(error / Math.max(size, 1e-12)), `result ${i}`).toBeLessThan(1e-3)
+    }
+  })
+
+  test('takes the same dispatches at any length, and leaves no tensor', async () => {
+    await setBackend('webgpu')
+    const pipelines = vi.spyOn(GPUComputePassEncoder.prototype, 'setPipeline')
+    for (const T of [3, 300]) {
+      const before = memory().numTensors
+      const inputs = toTensors(drawInputs(given.op, given.example(T), new Rng(1)))
+      const call = (): Tensor[] => Object.values(given.op(inputs)) as Tensor[]
+      const cotangents = tidy(call)
+      pipelines.mockClear()
+      dispose(tidy(() => vjp(call, Object.values(inputs), cotangents)))
+      const ours = pipelines.mock.calls.map(([pipeline]) => pipeline.label).filter((label) => known.has(label))
+      expect(ours).toEqual(given.dispatches)
+      dispose([...Object.values(inputs), ...cotangents])
+      expect(memory().numTensors).toBe(before)
+    }
+    const refused = kernelRefusals().filter((line) => line.startsWith(`${given.op.spec.name} on webgpu`))
+    expect(refused).toEqual([])
+  })
+})
+
+const known = new Set(cases.flatMap(({ dispatches }) => dispatches))
