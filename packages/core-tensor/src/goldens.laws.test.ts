@@ -30,8 +30,14 @@ const kernel = <K extends string>(
 const attention = (window: (golden: Golden) => number): Kernel =>
   kernel(['q', 'k', 'v'], (inputs, golden) => softmaxAttention(inputs, { window: window(golden) }))
 
-/** The layout says `window 7`. */
-const windowOf = (golden: Golden): number => Number(/window (\d+)/.exec(String(golden.json('meta').layout))?.[1])
+const forgetting = (window: (golden: Golden) => number): Kernel =>
+  kernel(['q', 'k', 'v', 'g'], ({ g, ...inputs }, golden) =>
+    softmaxAttention({ ...inputs, logForget: g }, { window: window(golden) }),
+  )
+
+/** The layout says `window 7` or `window_size=7`. */
+const windowOf = (golden: Golden): number =>
+  Number(/window(?: |_size=)(\d+)/.exec(String(golden.json('meta').layout))?.[1])
 
 const kernels: Readonly<Record<string, Kernel>> = {
   'kernel-linear-recurrence': kernel(['a', 'b', 'h0'], (inputs) => linearScan(inputs)),
@@ -45,6 +51,8 @@ const kernels: Readonly<Record<string, Kernel>> = {
   }),
   'kernel-softmax-attention-causal-gqa': attention(() => 0),
   'kernel-softmax-attention-sliding-window': attention(windowOf),
+  'kernel-forgetting-attention': forgetting(() => 0),
+  'kernel-forgetting-attention-window': forgetting(windowOf),
   'kernel-causal-depthwise-conv': kernel(['x', 'w', 'b', 'x0'], ({ x, w, b, x0 }) => {
     const { y, tail } = shortConv({ x, weight: w, bias: b, tail: x0 })
     return { y: silu(y), last: tail }
