@@ -1,5 +1,5 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
-import type { DataType, KernelBackend, TensorInfo } from '@tensorflow/tfjs-core'
+import { type DataType, type KernelBackend, type TensorInfo, util } from '@tensorflow/tfjs-core'
 import { type Binary, type Kernels, plain, relaxed } from './gen/kernels.js'
 
 /**
@@ -25,6 +25,15 @@ export class Heap {
     return this.backend.makeOutput([...shape], dtype)
   }
 
+  /** A new tensor of zeros. */
+  zeros(shape: readonly number[]): TensorInfo {
+    const tensor = this.output(shape)
+    const at = this.address(tensor)
+    const { wasm } = this.backend as unknown as Emscripten
+    wasm.HEAPU8.fill(0, at, at + 4 * util.sizeFromShape([...shape]))
+    return tensor
+  }
+
   /** Frees what `output` gave, for a kernel that fails half way. */
   discard(tensor: TensorInfo): void {
     this.backend.disposeData(tensor.dataId)
@@ -45,6 +54,8 @@ export class Heap {
 interface Emscripten {
   readonly wasm: {
     readonly asm: Readonly<Record<string, unknown>>
+    /** All of the memory; replaced whenever it grows. */
+    readonly HEAPU8: Uint8Array
     _malloc(bytes: number): number
     _free(address: number): void
   }

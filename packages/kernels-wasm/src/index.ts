@@ -23,6 +23,7 @@ import { minGru } from './min-gru.js'
 import { oneHotBeside } from './one-hot.js'
 import { rmsNorm } from './rms-norm.js'
 import { segmentSum } from './segment-sum.js'
+import { softmaxAttention } from './softmax-attention.js'
 import { squaredNorm } from './squared-norm.js'
 
 export interface WasmOptions {
@@ -33,7 +34,18 @@ export interface WasmOptions {
   readonly wasmPaths?: string | Readonly<Record<string, string>>
 }
 
-const opKernels = { adamW, affine, crossEntropy, embedding, gelu, linearScan, minGru, rmsNorm, squaredNorm }
+const opKernels = {
+  adamW,
+  affine,
+  crossEntropy,
+  embedding,
+  gelu,
+  linearScan,
+  minGru,
+  rmsNorm,
+  softmaxAttention,
+  squaredNorm,
+}
 let registered = false
 
 /**
