@@ -2,9 +2,10 @@ import { registerOpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import { linearScanKernel } from './linear-scan.js'
 import { checkBackend } from './run.js'
+import { softmaxAttentionKernel } from './softmax-attention.js'
 
 /** The ops that have kernels here. */
-export const kernelOps = ['linearScan'] as const
+export const kernelOps = ['linearScan', 'softmaxAttention'] as const
 
 /**
  * Registers the WGSL kernels for a backend named 'webgpu'. `useWebGPU` does so; call it only for a backend of your own
@@ -14,6 +15,12 @@ export const kernelOps = ['linearScan'] as const
  */
 export function registerKernels(backend: WebGPUBackend): void {
   checkBackend(backend)
-  const { maxBufferSize, maxStorageBufferBindingSize } = backend.device.limits
-  registerOpKernel('linearScan', 'webgpu', linearScanKernel(Math.min(maxBufferSize, maxStorageBufferBindingSize)))
+  const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = backend.device.limits
+  const bufferBytes = Math.min(maxBufferSize, maxStorageBufferBindingSize)
+  registerOpKernel('linearScan', 'webgpu', linearScanKernel(bufferBytes))
+  registerOpKernel(
+    'softmaxAttention',
+    'webgpu',
+    softmaxAttentionKernel({ bufferBytes, storageBuffers: maxStorageBuffersPerShaderStage }),
+  )
 }

@@ -8,6 +8,11 @@ import { checkBufferSize } from './device.js'
  */
 export interface Shader {
   readonly name: string
+  /**
+   * Invocations that work together, where they do: `body` then defines `fn run(group: u32, lane: u32)`, called by all
+   * of a workgroup, and may declare workgroup memory and use barriers. `invocations` is a multiple of it.
+   */
+  readonly groupSize?: number
   readonly sizes: readonly string[]
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
@@ -24,8 +29,26 @@ export interface ShaderCall {
 
 const workgroupSize = 64
 
+const mainOfOne = [
+  `@compute @workgroup_size(${workgroupSize})`,
+  'fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {',
+  `  let index = id.y * groups.x * ${workgroupSize}u + id.x;`,
+  '  if (index < sizes.invocations) { run(index); }',
+  '}',
+]
+
+/** A group is left out as a whole, by what is the same for all of it, so that barriers may stand in `run`. */
+const mainOfGroup = (size: number): string[] => [
+  `@compute @workgroup_size(${size})`,
+  'fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,',
+  '  @builtin(local_invocation_index) lane: u32) {',
+  '  let group = id.y * groups.x + id.x;',
+  `  if (group * ${size}u < sizes.invocations) { run(group, lane); }`,
+  '}',
+]
+
 /** The whole WGSL module. Bindings: sizes, inputs, outputs, in the order of the lists. */
-export function wgsl({ sizes, inputs, outputs, body }: Shader): string {
+export function wgsl({ sizes, inputs, outputs, body, groupSize }: Shader): string {
   const array = (access: string, name: string, binding: number): string =>
     `@group(0) @binding(${binding}) var<storage, ${access}> ${name}: array<f32>;`
   return [
@@ -34,11 +57,7 @@ export function wgsl({ sizes, inputs, outputs, body }: Shader): string {
     ...inputs.map((name, i) => array('read', name, 1 + i)),
     ...outputs.map((name, i) => array('read_write', name, 1 + inputs.length + i)),
     body.trim(),
-    `@compute @workgroup_size(${workgroupSize})`,
-    'fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {',
-    `  let index = id.y * groups.x * ${workgroupSize}u + id.x;`,
-    '  if (index < sizes.invocations) { run(index); }',
-    '}',
+    ...(groupSize === undefined ? mainOfOne : mainOfGroup(groupSize)),
     '',
   ].join('\n')
 }
@@ -108,7 +127,7 @@ function record(backend: WebGPUBackend, shader: Shader, call: ShaderCall, bound:
   const pass = beginPass(backend, recording, timed)
   pass.setPipeline(pipeline)
   pass.setBindGroup(0, group)
-  pass.dispatchWorkgroups(...dispatchOf(backend.device, call.invocations))
+  pass.dispatchWorkgroups(...dispatchOf(backend.device, call.invocations, shader.groupSize ?? workgroupSize))
   recording.dispatchCountInPass++
   if (timed) {
     backend.endComputePassEncoder()
@@ -152,8 +171,8 @@ function uniformOf(backend: WebGPUBackend, values: readonly number[]): GPUBuffer
 }
 
 /** Workgroups in x, and rows of them in y where x alone may not be long enough. */
-function dispatchOf(device: GPUDevice, invocations: number): [x: number, y: number] {
-  const groups = Math.ceil(invocations / workgroupSize)
+function dispatchOf(device: GPUDevice, invocations: number, groupSize: number): [x: number, y: number] {
+  const groups = Math.ceil(invocations / groupSize)
   const rows = Math.ceil(groups / device.limits.maxComputeWorkgroupsPerDimension)
   return [Math.ceil(groups / rows), rows]
 }

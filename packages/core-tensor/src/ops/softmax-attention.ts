@@ -63,6 +63,16 @@ export const softmaxAttention = defineOp<AttentionInputs, AttentionAttrs, Attent
     { dims: { B: 2, T: 1, S: 1, H: 4, G: 2, K: 5, V: 9 }, omit: only() },
     { dims: { B: 2, T: 3, S: 5, H: 4, G: 2, K: 3, V: 2, X: 2, Y: 1 }, attrs: { softCap: 2 }, omit: only('bias') },
     {
+      dims: { B: 2, T: 5, S: 7, H: 4, G: 2, K: 3, V: 5 },
+      attrs: { window: 4, sinks: 1, block: 4 },
+      omit: only('slopes', 'logForget', 'sinkLogits'),
+    },
+    {
+      dims: { B: 1, T: 6, S: 6, H: 4, G: 2, K: 4, V: 2 },
+      attrs: { causal: false, softCap: 1 },
+      omit: only('slopes', 'keyMask', 'sinkLogits'),
+    },
+    {
       dims: { B: 1, T: 9, S: 9, H: 2, G: 2, K: 4, V: 4 },
       attrs: { causal: false, block: 4 },
       omit: only('queryDocuments', 'keyDocuments', 'sinkLogits'),
