@@ -190,7 +190,7 @@ function packGroup(k: usize, v: usize): void {
   const strideK = (<usize>(G * K)) << 2
   const strideV = (<usize>(G * V)) << 2
   packRows(k, panelsK, S, K, strideK, 8)
-  packColumns(k, columnsK, S, keyRows(), K, strideK)
+  packColumns(k, columnsK, S, K, strideK)
   packRows(v, panelsV, S, V, strideV, 8)
   memory.fill(sumsK, 0, (<usize>(keyRows() * padded(K))) << 2)
   memory.fill(sumsV, 0, (<usize>(keyRows() * padded(V))) << 2)
@@ -208,10 +208,10 @@ function packQueries(q: usize, dO: usize, rows: i32, scale: f32): void {
   const strideV = (<usize>(H * V)) << 2
   packRows(q, rowPanels, rows, K, strideK, 4)
   scaleBy(rowPanels, ((rows + 3) & ~3) * K, scale)
-  packColumns(q, rowColumns, rows, TILE, K, strideK)
+  packColumns(q, rowColumns, rows, K, strideK)
   scaleBy(rowColumns, TILE * padded(K), scale)
   packRows(dO, dyPanels, rows, V, strideV, 4)
-  packColumns(dO, dyColumns, rows, TILE, V, strideV)
+  packColumns(dO, dyColumns, rows, V, strideV)
   memory.fill(sumsQ, 0, (<usize>(TILE * padded(K))) << 2)
 }
 
@@ -233,7 +233,7 @@ function block(b: i32, h: i32, i: i32, rows: i32, j: i32, lse: usize, dBias: usi
   }
   for (let r: usize = 0; r < <usize>rows; r += 4) {
     packAcross(scores + r * row, panel, 4, count, row, 4)
-    multiply(panel, 0, columnsK + ((<usize>j) << 5), (<usize>keyRows()) << 5, sumsQ + r * rowK, rowK, 4, K, count, true)
+    multiply(panel, 0, columnsK + <usize>j * rowK, TILE << 5, sumsQ + r * rowK, rowK, 4, K, count, true)
   }
   for (let n: usize = 0; n < <usize>width; n += 4) {
     const key = <usize>j + n

@@ -216,11 +216,18 @@ export function packRows(from: usize, to: usize, count: i32, width: i32, stride:
   }
 }
 
-/** The same rows as panels of 8 columns: [width / 8][depth][8], of whose depth `count` rows are written. */
-export function packColumns(from: usize, to: usize, count: i32, depth: i32, width: i32, stride: usize): void {
-  for (let n = 0; n < width; n += 8) {
-    packAlong(from + ((<usize>n) << 2), to, min(8, width - n), count, stride, 8)
-    to += (<usize>depth) << 5
+/**
+ * The same rows as panels of 8 columns, tile by tile: [count / TILE][width / 8][TILE][8], of which `count` rows in all are
+ * written. Tiles lie apart, since panels of the whole length would be a power of 2 apart and drive each other from the
+ * cache.
+ */
+export function packColumns(from: usize, to: usize, count: i32, width: i32, stride: usize): void {
+  for (let top = 0; top < count; top += TILE) {
+    for (let n = 0; n < width; n += 8) {
+      const block = from + <usize>top * stride + ((<usize>n) << 2)
+      packAlong(block, to, min(8, width - n), min(TILE, count - top), stride, 8)
+      to += TILE << 5
+    }
   }
 }
 
@@ -230,12 +237,12 @@ export function scaleBy(at: usize, count: i32, factor: f32): void {
   for (let n: usize = 0; n < (<usize>count) << 2; n += 16) v128.store(at + n, f32x4.mul(v128.load(at + n), factors))
 }
 
-/** c[rows, columns] = or += panels of 4 rows times panels of 8 columns, of which `panelStep` bytes lie from one to the next. */
+/** c[rows, width] = or += panels of 4 rows times panels of 8 columns, which are `aStep` and `bStep` bytes apart. */
 export function multiply(
   a: usize,
   aStep: usize,
   b: usize,
-  panelStep: usize,
+  bStep: usize,
   c: usize,
   cRow: usize,
   rows: i32,
@@ -247,7 +254,7 @@ export function multiply(
     let panel = b
     for (let n: usize = 0; n < (<usize>width) << 2; n += 32) {
       tile(a, panel, 32, c + n, cRow, depth, accumulate)
-      panel += panelStep
+      panel += bStep
     }
     a += aStep
     c += cRow << 2

@@ -90,7 +90,7 @@ export function softmaxAttention(
       const vHere = v + ((<usize>((b * S * G + g) * V)) << 2)
       if (T > FEW) {
         packRows(kHere, panelsK, S, K, strideK, 8)
-        packColumns(vHere, panelsV, S, rows, V, strideV)
+        packColumns(vHere, panelsV, S, V, strideV)
       }
       for (let h = (g * H) / G; h < ((g + 1) * H) / G; h++) {
         prepareHead(h)
@@ -104,7 +104,7 @@ export function softmaxAttention(
             packRows(from, queries, size, K, (<usize>(H * K)) << 2, 4)
             scaleBy(queries, ((size + 3) & ~3) * K, scale)
             for (let j = nextTile(0, i, size); j < S; j = nextTile(j + TILE, i, size)) {
-              block(queries, panelsK, panelsV, rows, own, b, h, i, size, j)
+              block(queries, panelsK, panelsV, own, b, h, i, size, j)
             }
           } else {
             for (let j = nextTile(0, i, size); j < S; j = nextTile(j + TILE, i, size)) {
@@ -152,7 +152,6 @@ function block(
   queries: usize,
   panelsK: usize,
   panelsV: usize,
-  rows: i32,
   own: usize,
   b: i32,
   h: i32,
@@ -173,18 +172,7 @@ function block(
   const row = (<usize>padded(V)) << 2
   for (let r = 0; r < size; r += 4) {
     packAcross(own + ((<usize>(r * TILE)) << 2), panel, 4, count, TILE << 2, 4)
-    multiply(
-      panel,
-      0,
-      panelsV + ((<usize>j) << 5),
-      (<usize>rows) << 5,
-      weighted + <usize>r * row,
-      row,
-      4,
-      V,
-      count,
-      true,
-    )
+    multiply(panel, 0, panelsV + <usize>j * row, TILE << 5, weighted + <usize>r * row, row, 4, V, count, true)
   }
 }
 

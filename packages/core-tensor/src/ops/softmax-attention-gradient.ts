@@ -136,7 +136,20 @@ export function gradient(
     }
     for (const used of [...Object.values(rows), ...Object.values(gates ?? {})]) used.dispose()
   }
+  for (const used of [...call.keys, ...call.values]) used.dispose()
   return tidy(() => gathered(call, sums) as never)
+}
+
+/** Pieces put together along an axis, each turned as it is to be; they are used up one by one. */
+function assembled(pieces: readonly Tensor[], turn: (piece: Tensor) => Tensor, axis: number): Tensor {
+  const turned = pieces.map((piece) => {
+    const result = tidy(() => turn(piece))
+    piece.dispose()
+    return result
+  })
+  const whole = joined(turned, axis)
+  if (turned.length > 1) for (const used of turned) used.dispose()
+  return whole
 }
 
 function gathered(call: Call, sums: Sums): Record<string, Tensor> {
@@ -145,43 +158,27 @@ function gathered(call: Call, sums: Sums): Record<string, Tensor> {
     queryPieces.map(({ begin, size }) => sums.get(`${name} ${begin}`, shape(size)))
   const keys = (name: string, shape: (s: number) => number[]): Tensor[] =>
     keyPieces.map(({ size }, n) => sums.get(`${name} ${n}`, shape(size)))
-  const keyGradient = (name: 'k' | 'v', W: number): Tensor =>
-    joined(
-      keys(name, (s) => [B * G, s, W]).map((x) => headsFirst(reshape(x, [B, G, -1, W]))),
-      1,
-    )
+  const keyGradient = (name: 'k' | 'v', W: number): Tensor => {
+    const pieces = keys(name, (s) => [B * G, s, W])
+    return assembled(pieces, (piece) => headsFirst(reshape(piece, [B, G, -1, W])), 1)
+  }
+  const gates = (): Tensor => {
+    const rows = queries('rows', (t) => [B, H, t, 1])
+    const columns = keys('columns', (s) => [B, H, 1, s])
+    return gateGradient(reshape(joined(rows, 2), [B, H, T]), reshape(joined(columns, 3), [B, H, S]))
+  }
+  const dq = queries('q', (t) => [B * G, (H / G) * t, call.K])
   const { bias, relativeBias, slopes, sinkLogits, logForget, keyMask, queryDocuments, keyDocuments } = inputs
   const constants = { keyMask, queryDocuments, keyDocuments }
-  const dq = queries('q', (t) => [B * G, (H / G) * t, call.K])
   return {
-    q: joined(
-      dq.map((x, n) => unfolded(x, call, (queryPieces[n] as Span).size)),
-      1,
-    ),
+    q: assembled(dq, (piece) => unfolded(piece, call, (piece.shape[1] as number) / (H / G)), 1),
     k: keyGradient('k', call.K),
     v: keyGradient('v', call.V),
     ...(bias && { bias: biasGradient(call, sums, bias) }),
     ...(relativeBias && { relativeBias: sums.get('relativeBias', relativeBias.shape) }),
     ...(slopes && { slopes: sums.get('slopes', slopes.shape) }),
     ...(sinkLogits && { sinkLogits: sums.get('sinkLogits', sinkLogits.shape) }),
-    ...(logForget && {
-      logForget: gateGradient(
-        reshape(
-          joined(
-            queries('rows', (t) => [B, H, t, 1]),
-            2,
-          ),
-          [B, H, T],
-        ),
-        reshape(
-          joined(
-            keys('columns', (s) => [B, H, 1, s]),
-            3,
-          ),
-          [B, H, S],
-        ),
-      ),
-    }),
+    ...(logForget && { logForget: gates() }),
     ...Object.fromEntries(
       Object.entries(constants).flatMap(([name, x]) => (x === undefined ? [] : [[name, zerosLike(x)]])),
     ),

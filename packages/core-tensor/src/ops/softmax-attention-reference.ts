@@ -69,7 +69,7 @@ export function prepared(inputs: AttentionInputs, attrs: AttentionAttrs): Call {
   checkSizes(inputs, attrs, { B, T, S, H, G })
   const keyPieces = spans(S, keyBlock(T, attrs.block))
   const cut = (x: Tensor, width: number): Tensor[] =>
-    keyPieces.map((piece) => reshape(headsFirst(pieceOf(x, piece)), [B * G, piece.size, width]))
+    keyPieces.map((piece) => tidy(() => reshape(headsFirst(pieceOf(x, piece)), [B * G, piece.size, width])))
   const queryPieces = spans(T, attrs.block)
   return {
     inputs,
