@@ -6,6 +6,7 @@ import { deltaRule } from './delta-rule.js'
 import { embedding } from './embedding.js'
 import { geluOp } from './gelu.js'
 import { layerNorm } from './layer-norm.js'
+import { linearCrossEntropy } from './linear-cross-entropy.js'
 import { linearScan } from './linear-scan.js'
 import { minGru } from './min-gru.js'
 import { rmsNorm } from './rms-norm.js'
@@ -23,6 +24,7 @@ export const allOps: readonly AnyOp[] = [
   embedding,
   geluOp,
   layerNorm,
+  linearCrossEntropy,
   linearScan,
   minGru,
   rmsNorm,

@@ -1,5 +1,4 @@
 import {
-  add,
   cumsum,
   div,
   exp,
@@ -15,16 +14,15 @@ import {
   type Tensor,
   tidy,
   transpose,
-  zeros,
   zerosLike,
 } from '@tensorflow/tfjs-core'
+import { assembled, joined, pieceOf, type Span, Sums } from './blocks.js'
 import {
   type AttentionOutputs,
   type Call,
   folded,
   gatesOf,
   headsFirst,
-  joined,
   prepared,
   scaleOf,
   scoresOf,
@@ -38,31 +36,9 @@ import {
   biasesOf,
   biasGradients,
   type Forgotten,
-  pieceOf,
-  type Span,
   sight,
   type Tile,
 } from './softmax-attention-tiles.js'
-
-/** Sums under names; what is added is used up. */
-class Sums {
-  private readonly sums = new Map<string, Tensor>()
-
-  add(terms: Readonly<Record<string, Tensor>>): void {
-    for (const [name, term] of Object.entries(terms)) {
-      const before = this.sums.get(name)
-      this.sums.set(name, before === undefined ? term : tidy(() => add(before, term)))
-      if (before === undefined) continue
-      before.dispose()
-      term.dispose()
-    }
-  }
-
-  /** Zeros where nothing was added. */
-  get(name: string, shape: readonly number[]): Tensor {
-    return this.sums.get(name) ?? zeros([...shape])
-  }
-}
 
 /** One piece of the queries in the backward pass. */
 interface Rows {
@@ -76,12 +52,12 @@ interface Rows {
 
 function rowsOf(call: Call, dys: AttentionOutputs, { o, lse }: AttentionOutputs, queries: Span): Rows {
   const { inputs, B, H } = call
-  const dO = pieceOf(dys.o, queries)
+  const dO = pieceOf(dys.o, queries, 1)
   const column = (x: Tensor): Tensor => reshape(x, [B, H, queries.size, 1])
-  const perHead = (x: Tensor): Tensor => column(transpose(pieceOf(transpose(x, [0, 2, 1]), queries), [0, 2, 1]))
-  const projection = column(transpose(sum(mul(dO, pieceOf(o, queries)), 3), [0, 2, 1]))
+  const perHead = (x: Tensor): Tensor => column(pieceOf(x, queries, 2))
+  const projection = column(transpose(sum(mul(dO, pieceOf(o, queries, 1)), 3), [0, 2, 1]))
   return {
-    q: folded(mul(pieceOf(inputs.q, queries), scaleOf(call)), call),
+    q: folded(mul(pieceOf(inputs.q, queries, 1), scaleOf(call)), call),
     dO: folded(dO, call),
     lse: perHead(lse),
     offset: sub(projection, perHead(dys.lse)),
@@ -138,18 +114,6 @@ export function gradient(
   }
   for (const used of [...call.keys, ...call.values]) used.dispose()
   return tidy(() => gathered(call, sums) as never)
-}
-
-/** Pieces put together along an axis, each turned as it is to be; they are used up one by one. */
-function assembled(pieces: readonly Tensor[], turn: (piece: Tensor) => Tensor, axis: number): Tensor {
-  const turned = pieces.map((piece) => {
-    const result = tidy(() => turn(piece))
-    piece.dispose()
-    return result
-  })
-  const whole = joined(turned, axis)
-  if (turned.length > 1) for (const used of turned) used.dispose()
-  return whole
 }
 
 function gathered(call: Call, sums: Sums): Record<string, Tensor> {
