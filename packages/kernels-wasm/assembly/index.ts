@@ -3,6 +3,11 @@ export { addRow, sumRows } from './affine'
 export { crossEntropy, crossEntropyBackward } from './cross-entropy'
 export { embedding } from './embedding'
 export { gelu, geluBackward } from './gelu'
+export {
+  linearCrossEntropy,
+  linearCrossEntropyBackward,
+  linearCrossEntropyScratch,
+} from './linear-cross-entropy'
 export { linearScan, linearScanBackward } from './linear-scan'
 export { matMul, matMulScratch } from './mat-mul'
 export { minGru, minGruBackward } from './min-gru'

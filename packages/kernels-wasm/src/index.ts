@@ -17,6 +17,7 @@ import { crossEntropy } from './cross-entropy.js'
 import { embedding } from './embedding.js'
 import { gelu } from './gelu.js'
 import { loadKernels } from './heap.js'
+import { linearCrossEntropy } from './linear-cross-entropy.js'
 import { linearScan } from './linear-scan.js'
 import { matMulBeside } from './mat-mul.js'
 import { minGru } from './min-gru.js'
@@ -40,6 +41,7 @@ const opKernels = {
   crossEntropy,
   embedding,
   gelu,
+  linearCrossEntropy,
   linearScan,
   minGru,
   rmsNorm,
