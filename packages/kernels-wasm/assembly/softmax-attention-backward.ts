@@ -3,6 +3,7 @@ import { exp1, sum4 } from './simd'
 import { dot } from './softmax-attention'
 import {
   biasFloats,
+  capScores,
   columnOf,
   exponentials,
   finishScores,
@@ -24,6 +25,7 @@ import {
   setSight,
   setSizes,
   slopes,
+  softCap,
   T,
   TILE,
   table,
@@ -62,7 +64,7 @@ export function softmaxAttentionBackwardScratch(time: i32, keys: i32, widthK: i3
   const wideV = padded(widthV)
   const panels = rows * (widthK + wideK + widthV + wideK + wideV)
   const own = TILE * (widthK + wideK + widthV + wideV + 2 * TILE + TILE + wideK)
-  return (biasFloats(time, keys) + panels + own + (keys + time + TILE) + rows + time + TILE) << 2
+  return (biasFloats(time, keys) + panels + own + (keys + time + TILE) + rows + time + 2 * TILE) << 2
 }
 
 function layOut(scratch: usize): void {
@@ -131,10 +133,11 @@ export function softmaxAttentionBackward(
   window: i32,
   sinks: i32,
   scale: f32,
+  cap: f32,
 ): void {
   setSizes(time, keys, heads, groups, widthK, widthV)
   setBiases(bias, biasBatch, biasHeads, relativeBias, size, ahead, slopesAt, logForgetAt)
-  setSight(keyMask, queryDocuments, keyDocuments, causal, window, sinks)
+  setSight(keyMask, queryDocuments, keyDocuments, causal, window, sinks, cap)
   layOut(scratch)
   const plane = (<usize>(T * S)) << 2
   const biasStepH = biasHeads ? plane : 0
@@ -186,6 +189,11 @@ function offsets(): usize {
   return byQuery + ((<usize>T) << 2)
 }
 
+/** How much the cap flattens each score of the row at hand. */
+function flattening(): usize {
+  return offsets() + (TILE << 2)
+}
+
 function packGroup(k: usize, v: usize): void {
   const strideK = (<usize>(G * K)) << 2
   const strideV = (<usize>(G * V)) << 2
@@ -227,6 +235,7 @@ function block(b: i32, h: i32, i: i32, rows: i32, j: i32, lse: usize, dBias: usi
   multiply(dyPanels, (<usize>V) << 4, atV, (<usize>V) << 5, scores, row, rows, width, V, false)
   for (let r = 0; r < rows; r++) {
     const at = weights + <usize>r * row
+    if (softCap > 0) capScores(at, width, flattening())
     finishScores(at, b, h, i + r, j, count)
     exponentials(at, width, f32.load(lse + ((<usize>r) << 2)))
     scoreGradients(r, i + r, j, count, dBias)
@@ -256,10 +265,15 @@ function scoreGradients(r: i32, i: i32, j: i32, count: i32, dBias: usize): void 
   }
   if (dBias !== 0) addRow(dBias + ((<usize>(i * S + j)) << 2), scores + at, count)
   if (table !== 0 || slopes !== 0) addRow(byDistance + ((<usize>(j - (S - T + i) + S - 1)) << 2), scores + at, count)
-  if (logForget === 0) return
-  addRow(byKey + ((<usize>j) << 2), scores + at, count)
-  const sum = byQuery + ((<usize>i) << 2)
-  f32.store(sum, f32.load(sum) + sum4(total))
+  if (logForget !== 0) {
+    addRow(byKey + ((<usize>j) << 2), scores + at, count)
+    const sum = byQuery + ((<usize>i) << 2)
+    f32.store(sum, f32.load(sum) + sum4(total))
+  }
+  if (softCap === 0) return
+  for (let n: usize = 0; n < (<usize>padded(count)) << 2; n += 16) {
+    v128.store(scores + at + n, f32x4.mul(v128.load(scores + at + n), v128.load(flattening() + n)))
+  }
 }
 
 function addRow(to: usize, from: usize, count: i32): void {

@@ -1,5 +1,5 @@
 import { packAcross, packAlong, tile } from './mat-mul-blocked'
-import { exp4, max4, sum4 } from './simd'
+import { exp4, max4, sum4, tanh4 } from './simd'
 
 /** Queries and keys of a tile: its scores, 16 KB, stay in the first-level cache. */
 export const TILE = 64
@@ -29,6 +29,7 @@ let keyDocuments: usize = 0
 let causal = false
 let window = 0
 let sinks = 0
+export let softCap: f32 = 0
 /** Biases by distance, `[S + T - 1]`: that of key j and position p at j - p + S - 1. */
 let diagonals: usize = 0
 /** What keys add, for all queries of a tile: gates from the key to the tile's first query, and the mask. */
@@ -66,13 +67,22 @@ export function setBiases(
   logForget = logForgetAt
 }
 
-export function setSight(mask: usize, queryDocs: usize, keyDocs: usize, isCausal: bool, span: i32, first: i32): void {
+export function setSight(
+  mask: usize,
+  queryDocs: usize,
+  keyDocs: usize,
+  isCausal: bool,
+  span: i32,
+  first: i32,
+  cap: f32,
+): void {
   keyMask = mask
   queryDocuments = queryDocs
   keyDocuments = keyDocs
   causal = isCausal
   window = span
   sinks = first
+  softCap = cap
 }
 
 /** Floats that `setScratch` takes. */
@@ -153,6 +163,17 @@ export function prepareTile(b: i32, h: i32, i: i32, rows: i32): void {
   if (keyMask === 0) return
   const mask = keyMask + ((<usize>(b * S)) << 2)
   for (let j: usize = 0; j < (<usize>S) << 2; j += 4) if (f32.load(mask + j) === 0) f32.store(columns + j, MASKED)
+}
+
+/** Caps scores x as c tanh(x / c); at `flattening`, if it is not 0, goes the derivative. */
+export function capScores(at: usize, size: i32, flattening: usize): void {
+  const caps = f32x4.splat(softCap)
+  const one = f32x4.splat(1)
+  for (let n: usize = 0; n < (<usize>size) << 2; n += 16) {
+    const t = tanh4(f32x4.div(v128.load(at + n), caps))
+    v128.store(at + n, f32x4.mul(t, caps))
+    if (flattening !== 0) v128.store(flattening + n, f32x4.sub(one, f32x4.mul(t, t)))
+  }
 }
 
 /** Adds biases and masks to the scores of query i with the keys [j, j + size). */

@@ -2,6 +2,7 @@ import { packAcross } from './mat-mul-blocked'
 import { exp1, log1, madd, sum4 } from './simd'
 import {
   biasFloats,
+  capScores,
   EMPTY,
   exponentials,
   finishScores,
@@ -22,6 +23,7 @@ import {
   setScratch,
   setSight,
   setSizes,
+  softCap,
   T,
   TILE,
   V,
@@ -73,10 +75,11 @@ export function softmaxAttention(
   window: i32,
   sinks: i32,
   scale: f32,
+  cap: f32,
 ): void {
   setSizes(time, keys, heads, groups, widthK, widthV)
   setBiases(bias, biasBatch, biasHeads, relativeBias, tableSize, ahead, slopes, logForget)
-  setSight(keyMask, queryDocuments, keyDocuments, causal, window, sinks)
+  setSight(keyMask, queryDocuments, keyDocuments, causal, window, sinks, cap)
   const queries = setScratch(scratch)
   const own = queries + ((<usize>(TILE * padded(K))) << 2)
   const panelsK = own + ((<usize>(TILE * (TILE + 4 + padded(V) + 2))) << 2)
@@ -164,7 +167,9 @@ function block(
   const stepK = (<usize>K) << 5
   multiply(queries, (<usize>K) << 4, panelsK + ((<usize>(j * K)) << 2), stepK, own, TILE << 2, size, width, K, false)
   for (let r = 0; r < size; r++) {
-    finishScores(own + ((<usize>(r * TILE)) << 2), b, h, i + r, j, count)
+    const scores = own + ((<usize>(r * TILE)) << 2)
+    if (softCap > 0) capScores(scores, width, 0)
+    finishScores(scores, b, h, i + r, j, count)
     absorb(own, r, width)
   }
   const panel = own + ((TILE * TILE) << 2)
@@ -189,6 +194,7 @@ function few(q: usize, k: usize, v: usize, scale: f32, own: usize, b: i32, h: i3
     const weighted = weightedAt(own) + ((<usize>(r * padded(V))) << 2)
     for (let n: usize = 0; n < <usize>count; n++)
       f32.store(scores + (n << 2), scale * dot(query, keys + n * strideK, K))
+    if (softCap > 0) capScores(scores, padded(count), 0)
     finishScores(scores, b, h, i + r, j, count)
     absorb(own, r, padded(count))
     for (let n: usize = 0; n < <usize>count; n++)

@@ -17,14 +17,13 @@ interface Attrs {
 const biases = ['bias', 'relativeBias', 'slopes', 'logForget', 'sinkLogits'] as const
 const constants: ReadonlySet<string> = new Set(['keyMask', 'queryDocuments', 'keyDocuments'])
 
-/** Online softmax over tiles of 64 queries and 64 keys, with all biases and masks of the op; only soft caps are left out. */
+/** Online softmax over tiles of 64 queries and 64 keys, with all biases and masks of the op. */
 export const softmaxAttention: OpKernel = {
   accepts(inputs, given) {
     const { q, k, bias, logForget } = inputs as Inputs
-    const { causal, softCap } = given as unknown as Attrs
+    const { causal } = given as unknown as Attrs
     const [B, T, H] = q.shape as [number, number, number]
     const [, S, G] = k.shape as [number, number, number]
-    if (softCap > 0) return 'it has no soft cap'
     if (H % G !== 0) return `${H} query heads are no multiple of ${G}`
     if (bias && ![1, B].includes(bias.shape[0] as number)) return 'the batch of the bias does not fit'
     if (bias && ![1, H].includes(bias.shape[1] as number)) return 'the heads of the bias do not fit'
@@ -103,13 +102,16 @@ function addresses(heap: Heap, inputs: Inputs): [number, number, number, ...Five
 
 type Flag = number | boolean
 type Six = [number, number, number, number, number, number]
-type Settings = [...Six, number, Flag, Flag, number, number, Flag, number, number, number]
+type Settings = [...Six, number, Flag, Flag, number, number, Flag, number, number, number, number]
 
-function settings({ q, v, bias, relativeBias }: Inputs, { causal, window, sinks, scale, ahead }: Attrs): Settings {
+function settings(
+  { q, v, bias, relativeBias }: Inputs,
+  { causal, window, sinks, scale, softCap, ahead }: Attrs,
+): Settings {
   const [B, T, H, K] = q.shape as [number, number, number, number]
   const [, S, G, V] = v.shape as [number, number, number, number]
   const [biasBatch, biasHeads] = [(bias?.shape[0] ?? 1) > 1, (bias?.shape[1] ?? 1) > 1]
   const tableSize = relativeBias?.shape[1] ?? 0
   const placed: Six = [B, T, S, H, G, K]
-  return [...placed, V, biasBatch, biasHeads, tableSize, ahead, causal, window, sinks, scale || K ** -0.5]
+  return [...placed, V, biasBatch, biasHeads, tableSize, ahead, causal, window, sinks, scale || K ** -0.5, softCap]
 }

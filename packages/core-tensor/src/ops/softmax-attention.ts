@@ -95,7 +95,7 @@ export const softmaxAttention = defineOp<AttentionInputs, AttentionAttrs, Attent
     },
     {
       dims: { B: 1, T: 70, S: 131, H: 2, G: 1, K: 5, V: 3, X: 1, Y: 2, R: 50 },
-      attrs: { window: 66, sinks: 3, ahead: 1, block: 50 },
+      attrs: { window: 66, sinks: 3, ahead: 1, softCap: 3, block: 50 },
       omit: [],
     },
     { dims: { B: 1, T: 1, S: 1000, H: 2, G: 1, K: 1, V: 1 }, attrs: { scale: 1 }, omit: only('slopes', 'keyMask') },
