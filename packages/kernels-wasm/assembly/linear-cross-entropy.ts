@@ -1,7 +1,7 @@
 import { LOWEST, rowMax, sumExp } from './cross-entropy'
 import { matMul, matMulScratch } from './mat-mul'
+import { addTo, dot } from './rows'
 import { exp1, exp4, log1 } from './simd'
-import { dot } from './softmax-attention'
 
 /** Tokens and words of a block: its logits, 512 KB, stay in the second-level cache. */
 const ROWS = 256
@@ -32,15 +32,6 @@ function logitsOf(
   matMul(hidden, weight, logits, scratch, 1, 0, 0, rows, words, width, false, true)
   if (bias === 0) return
   for (let n = 0; n < rows; n++) addTo(logits + ((<usize>(n * words)) << 2), bias, words)
-}
-
-/** to += from. */
-function addTo(to: usize, from: usize, count: i32): void {
-  const row = (<usize>count) << 2
-  const whole = row & ~15
-  let i: usize = 0
-  for (; i < whole; i += 16) v128.store(to + i, f32x4.add(v128.load(to + i), v128.load(from + i)))
-  for (; i < row; i += 4) f32.store(to + i, f32.load(to + i) + f32.load(from + i))
 }
 
 /**

@@ -1,6 +1,6 @@
 import { packAcross, packAlong } from './mat-mul-blocked'
+import { addTo, dot } from './rows'
 import { exp1, sum4 } from './simd'
-import { dot } from './softmax-attention'
 import {
   biasFloats,
   capScores,
@@ -263,10 +263,10 @@ function scoreGradients(r: i32, i: i32, j: i32, count: i32, dBias: usize): void 
     v128.store(scores + at + n, d)
     total = f32x4.add(total, d)
   }
-  if (dBias !== 0) addRow(dBias + ((<usize>(i * S + j)) << 2), scores + at, count)
-  if (table !== 0 || slopes !== 0) addRow(byDistance + ((<usize>(j - (S - T + i) + S - 1)) << 2), scores + at, count)
+  if (dBias !== 0) addTo(dBias + ((<usize>(i * S + j)) << 2), scores + at, count)
+  if (table !== 0 || slopes !== 0) addTo(byDistance + ((<usize>(j - (S - T + i) + S - 1)) << 2), scores + at, count)
   if (logForget !== 0) {
-    addRow(byKey + ((<usize>j) << 2), scores + at, count)
+    addTo(byKey + ((<usize>j) << 2), scores + at, count)
     const sum = byQuery + ((<usize>i) << 2)
     f32.store(sum, f32.load(sum) + sum4(total))
   }
@@ -274,14 +274,6 @@ function scoreGradients(r: i32, i: i32, j: i32, count: i32, dBias: usize): void 
   for (let n: usize = 0; n < (<usize>padded(count)) << 2; n += 16) {
     v128.store(scores + at + n, f32x4.mul(v128.load(scores + at + n), v128.load(flattening() + n)))
   }
-}
-
-function addRow(to: usize, from: usize, count: i32): void {
-  const row = (<usize>count) << 2
-  const whole = row & ~15
-  let n: usize = 0
-  for (; n < whole; n += 16) v128.store(to + n, f32x4.add(v128.load(to + n), v128.load(from + n)))
-  for (; n < row; n += 4) f32.store(to + n, f32.load(to + n) + f32.load(from + n))
 }
 
 function storeQueries(dq: usize, rows: i32, scale: f32): void {

@@ -1,5 +1,6 @@
 import { packAcross } from './mat-mul-blocked'
-import { exp1, log1, madd, sum4 } from './simd'
+import { addTimes, dot } from './rows'
+import { exp1, log1 } from './simd'
 import {
   biasFloats,
   capScores,
@@ -200,28 +201,6 @@ function few(q: usize, k: usize, v: usize, scale: f32, own: usize, b: i32, h: i3
     for (let n: usize = 0; n < <usize>count; n++)
       addTimes(weighted, values + n * strideV, f32.load(scores + (n << 2)), V)
   }
-}
-
-/** Sum of products of two rows. */
-export function dot(x: usize, y: usize, width: i32): f32 {
-  const row = (<usize>width) << 2
-  const whole = row & ~15
-  let sums = f32x4.splat(0)
-  let n: usize = 0
-  for (; n < whole; n += 16) sums = madd(v128.load(x + n), v128.load(y + n), sums)
-  let total = sum4(sums)
-  for (; n < row; n += 4) total += f32.load(x + n) * f32.load(y + n)
-  return total
-}
-
-/** to += factor * from. */
-function addTimes(to: usize, from: usize, factor: f32, width: i32): void {
-  const row = (<usize>width) << 2
-  const whole = row & ~15
-  const factors = f32x4.splat(factor)
-  let n: usize = 0
-  for (; n < whole; n += 16) v128.store(to + n, madd(factors, v128.load(from + n), v128.load(to + n)))
-  for (; n < row; n += 4) f32.store(to + n, f32.load(to + n) + factor * f32.load(from + n))
 }
 
 function finish(own: usize, b: i32, h: i32, i: i32, size: i32, o: usize, lse: usize): void {

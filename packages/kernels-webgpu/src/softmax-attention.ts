@@ -2,17 +2,15 @@ import { dims, type Infos, type OpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import { type TensorInfo, util } from '@tensorflow/tfjs-core'
 import { runShader, type Shader, type ShaderCall } from './run.js'
+import { type Form, forward, groupSize } from './softmax-attention.wgsl.js'
 import {
-  type Form,
-  forward,
   gateGradient,
-  groupSize,
   keyGradient,
   queryGradient,
   rowStatistics,
   sinkGradient,
   slopeGradient,
-} from './softmax-attention.wgsl.js'
+} from './softmax-attention-backward.wgsl.js'
 
 type Attrs = Readonly<Record<string, unknown>>
 interface Sizes {
