@@ -28,13 +28,13 @@ fn run(index: u32) {
 }`,
 }
 
-/** Gradients of the queries; with gates or slopes, also what each query adds to theirs. */
+/** Gradients of the queries and of a bias; with gates or slopes, also what each query adds to theirs. */
 export const queryGradient = (form: Form): Shader => ({
   name: 'softmaxAttention.queries',
   groupSize,
   sizes,
   inputs: ['q', 'k', 'v', 'dO', 'statistics', ...scoreInputs(form)],
-  outputs: ['dq', ...(form.logForget || form.slopes ? ['rowSums'] : [])],
+  outputs: ['dq', ...(form.logForget || form.slopes ? ['rowSums'] : []), ...(form.bias ? ['dBias'] : [])],
   body: `${common(form)}
 ${loadKeys}
 fn run(group: u32, lane: u32) {${queryWalk(form, {
@@ -49,10 +49,15 @@ fn run(group: u32, lane: u32) {${queryWalk(form, {
     perKey: `      var dP = -offset;
       for (var c = 0u; c < V; c++) { dP += dy[c] * tileV[at * V + c]; }
       let d = exponential(score - logSum) * dP;
+${when(form.bias, '      if (i < sizes.T && j < sizes.S) { dBias[row * sizes.S + j] = d; }')}
       sum += d;
       distance += d * f32(abs(position(i) - i32(j)));
       let dx = d * slopeOf(x);
       for (var c = 0u; c < K; c++) { dQuery[c] += dx * tileK[at * K + c]; }`,
+    skipped: when(
+      form.bias,
+      '      for (var j = begin; i < sizes.T && j < min(begin + TILE, sizes.S); j++) { dBias[row * sizes.S + j] = 0.0; }',
+    ),
   })}
   if (i >= sizes.T) { return; }
   for (var c = 0u; c < K; c++) { dq[own * K + c] = dQuery[c] * bitcast<f32>(sizes.scale); }
@@ -122,7 +127,7 @@ ${when(
         var product = 0.0;
         for (var c = 0u; c < K; c++) { product += key[c] * tileK[n * K + c]; }
         let x = capped(product);
-        let score = select(x + biasOf(h, i, j, gates), MASKED, hidden(b, i, j));
+        let score = select(x + biasOf(b, h, i, j, gates), MASKED, hidden(b, i, j));
         let at = 2u * ((b * sizes.H + h) * sizes.T + min(i, sizes.T - 1u));
         let probability = exponential(score - statistics[at]);
         var dP = -statistics[at + 1u];

@@ -30,7 +30,7 @@ const MAX_WIDTH = 128
 export interface AttentionLimits {
   /** Largest buffer; larger calls are refused. */
   readonly bufferBytes: number
-  /** Storage buffers of a stage, 8 at the least: gates, masks and documents together need up to 13. */
+  /** Storage buffers of a stage, 8 at the least: gates, masks and documents together need up to 14. */
   readonly storageBuffers: number
 }
 
@@ -74,7 +74,8 @@ export function softmaxAttentionKernel(limits: AttentionLimits): OpKernel {
         B * H * T,
       )
       const rows = { dO: dys.o as TensorInfo, statistics: statistics as TensorInfo }
-      const { dq, rowSums } = run(queries, rows, { dq: [B, T, H, K], rowSums: [B, H, T, 2] }, groups(B * H, T))
+      const ofQueries = { dq: [B, T, H, K], rowSums: [B, H, T, 2], dBias: [B, H, T, S] }
+      const { dq, rowSums, dBias } = run(queries, rows, ofQueries, groups(B * H, T))
       const shapes = { dk: [B, S, G, K], dv: [B, S, G, V], keySums: [B, H, S] }
       const { dk, dv, keySums } = run(keys, rows, shapes, groups(B * G, S))
       const sums = { ...rows, ...(rowSums && { rowSums }), ...(keySums && { keySums }) }
@@ -84,6 +85,7 @@ export function softmaxAttentionKernel(limits: AttentionLimits): OpKernel {
         q: dq as TensorInfo,
         k: dk as TensorInfo,
         v: dv as TensorInfo,
+        ...(dBias && { bias: dBias }),
         ...(inputs.logForget && { logForget: gate().dLogForget as TensorInfo }),
         ...(inputs.slopes && { slopes: perHead(slopeGradient).dSlopes as TensorInfo }),
         ...(inputs.sinkLogits && { sinkLogits: perHead(sinkGradient).dSinkLogits as TensorInfo }),
@@ -124,6 +126,7 @@ function formOf(inputs: Infos, { K, V }: Sizes): Form {
   return {
     K,
     V,
+    bias: has('bias'),
     slopes: has('slopes'),
     logForget: has('logForget'),
     sinkLogits: has('sinkLogits'),
@@ -154,15 +157,18 @@ function refusal(inputs: Infos, attrs: Attrs, { bufferBytes, storageBuffers }: A
   for (const [name, { dtype }] of Object.entries(inputs)) {
     if (dtype !== 'float32') return `needs float32, ${name} is ${dtype}`
   }
-  if (inputs.bias || inputs.relativeBias) return 'it has no tensor of biases and no table by distance'
+  if (inputs.relativeBias) return 'it has no table of biases by distance'
   const sizes = sizesOf(inputs)
   const { B, T, S, H, G, K, V } = sizes
+  const [X, Y] = inputs.bias?.shape ?? [B, H]
+  if (X !== B || Y !== H) return 'a bias is to have all rows of the batch and all heads'
   if (H % G !== 0) return `${H} query heads are no multiple of ${G}`
   if (inputs.logForget && (attrs.causal !== true || T > S)) {
     return 'a forget gate needs causal attention over at least as many keys'
   }
   if (Math.max(K, V) > MAX_WIDTH) return `heads of ${Math.max(K, V)} are wider than ${MAX_WIDTH}`
-  const largest = 4 * B * Math.max(T * H * Math.max(K, V), S * G * Math.max(K, V), 2 * H * T, S * H)
+  const largest =
+    4 * B * Math.max(T * H * Math.max(K, V), S * G * Math.max(K, V), 2 * H * T, S * H, inputs.bias ? H * T * S : 0)
   if (largest === 0) return 'there is nothing to compute'
   if (largest > bufferBytes) return `needs buffers of ${largest} bytes, device has ${bufferBytes}`
   const { forward: ahead, queries, keys } = shadersOf(formOf(inputs, sizes))

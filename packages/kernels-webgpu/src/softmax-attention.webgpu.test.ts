@@ -35,7 +35,7 @@ function draw(shapes: Shapes): Inputs {
   return Object.fromEntries(entries) as unknown as Inputs
 }
 
-const smooth = ['q', 'k', 'v', 'slopes', 'logForget', 'sinkLogits'] as const
+const smooth = ['q', 'k', 'v', 'bias', 'slopes', 'logForget', 'sinkLogits'] as const
 
 /** Outputs and gradients on one backend. */
 async function run(backend: string, shapes: Shapes, attrs: Attrs): Promise<Record<string, Float32Array>> {
@@ -80,6 +80,7 @@ describe('softmaxAttention on webgpu equals the reference over several workgroup
       { ...heads(70, 131, 8, 5), logForget: [1, 131, 2], sinkLogits: [2] },
       { window: 20, sinks: 3 },
     ],
+    'a bias, in a window': [{ ...heads(66, 70, 4, 3), bias: [1, 2, 66, 70] }, { window: 9 }],
     'slopes to both sides, masked': [{ ...heads(66, 40, 5, 8), slopes: [2], keyMask: [1, 40] }, { causal: false }],
     'documents, capped, in a window to both sides': [
       { ...heads(70, 70, 4, 4), sinkLogits: [2], queryDocuments: [1, 70], keyDocuments: [1, 70] },

@@ -8,6 +8,8 @@ import type { Shader } from './run.js'
 export interface Form {
   readonly K: number
   readonly V: number
+  /** One for each head of each row, not shared. */
+  readonly bias: boolean
   readonly slopes: boolean
   readonly logForget: boolean
   readonly sinkLogits: boolean
@@ -26,6 +28,7 @@ export const sizes = ['B', 'T', 'S', 'H', 'G', 'causal', 'window', 'sinks', 'sca
 export const tileSize = ({ K, V }: Form): number => Math.max(1, Math.min(32, Math.floor(TILE_FLOATS / (K + V))))
 
 export const scoreInputs = (form: Form): string[] => [
+  ...(form.bias ? ['bias'] : []),
   ...(form.slopes ? ['slopes'] : []),
   ...(form.logForget ? ['logForget'] : []),
   ...(form.keyMask ? ['keyMask'] : []),
@@ -70,8 +73,8 @@ fn slopeOf(x: f32) -> f32 {
   return 1.0;
 }
 
-fn biasOf(h: u32, i: u32, j: u32, gates: f32) -> f32 {
-  return gates${when(form.slopes, ' - slopes[h] * f32(abs(position(i) - i32(j)))')};
+fn biasOf(b: u32, h: u32, i: u32, j: u32, gates: f32) -> f32 {
+  return gates${when(form.bias, ' + bias[((b * sizes.H + h) * sizes.T + i) * sizes.S + j]')}${when(form.slopes, ' - slopes[h] * f32(abs(position(i) - i32(j)))')};
 }
 
 fn gateOf(b: u32, h: u32, j: u32) -> f32 {
@@ -105,15 +108,16 @@ fn loadKeys(b: u32, h: u32, begin: u32, lane: u32) {
   }
 }`
 
-/** What an invocation of a query does before the walk, with each key, and after each tile. */
+/** What an invocation of a query does before the walk, with each key, after each tile, and where one is out of sight. */
 interface Steps {
   readonly start: string
   readonly perKey: string
   readonly perTile?: string
+  readonly skipped?: string
 }
 
 /** Where an invocation of a query stands, and the walk over tiles of keys, from the last that it may see to the first. */
-export const queryWalk = (form: Form, { start, perKey, perTile = '' }: Steps): string => `
+export const queryWalk = (form: Form, { start, perKey, perTile = '', skipped = '' }: Steps): string => `
   let tiles = (sizes.T + ${groupSize - 1}u) / ${groupSize}u;
   let h = (group / tiles) % sizes.H;
   let b = group / tiles / sizes.H;
@@ -136,6 +140,7 @@ ${when(
   '        if (j < sizes.S && i32(j) <= position(i)) { gates += gateOf(b, h, j); }',
   '      }',
 )}
+${skipped}
       continue;
     }
     workgroupBarrier();
@@ -147,7 +152,7 @@ ${when(
       var product = 0.0;
       for (var c = 0u; c < K; c++) { product += query[c] * tileK[at * K + c]; }
       let x = capped(product);
-      let score = select(x + biasOf(h, i, j, gates), MASKED, hidden(b, i, j));
+      let score = select(x + biasOf(b, h, i, j, gates), MASKED, hidden(b, i, j));
       if (j < sizes.S && i32(j) <= position(i)) { gates += gateOf(b, h, j); }
 ${perKey}
     }
