@@ -3,10 +3,10 @@ import { exp1, exp4, log1, max4, sum4 } from './simd'
 /** Floats that are searched for a maximum, and then summed while they are still in the first-level cache. */
 const BLOCK: usize = 1024
 /** Stands for the maximum of a row of masked logits, where -Infinity less -Infinity would be NaN. */
-const LOWEST: f32 = -3.4028234663852886e38
+export const LOWEST: f32 = -3.4028234663852886e38
 
 /** The greatest number of a row; a NaN is passed over here, and shows in the sum. */
-function rowMax(x: usize, bytes: usize): f32 {
+export function rowMax(x: usize, bytes: usize): f32 {
   const whole = bytes & ~15
   let highest = f32x4.splat(LOWEST)
   let i: usize = 0
@@ -19,7 +19,7 @@ function rowMax(x: usize, bytes: usize): f32 {
   return top
 }
 
-function sumExp(x: usize, bytes: usize, top: f32): f32 {
+export function sumExp(x: usize, bytes: usize, top: f32): f32 {
   const whole = bytes & ~15
   const top4 = f32x4.splat(top)
   let sums = f32x4.splat(0)

@@ -7,6 +7,11 @@ export { gatedLinearAttention, gatedLinearAttentionScratch } from './gated-linea
 export { gatedLinearAttentionBackward, gatedLinearAttentionBackwardScratch } from './gated-linear-attention-backward'
 export { gelu, geluBackward } from './gelu'
 export { layerNorm, layerNormBackward } from './layer-norm'
+export {
+  linearCrossEntropy,
+  linearCrossEntropyBackward,
+  linearCrossEntropyScratch,
+} from './linear-cross-entropy'
 export { linearScan, linearScanBackward } from './linear-scan'
 export { matMul, matMulScratch } from './mat-mul'
 export { maxPlusScan } from './max-plus-scan'
@@ -18,6 +23,8 @@ export { segmentSum, segmentSumInt } from './segment-sum'
 export { selectiveScan, selectiveScanScratch } from './selective-scan'
 export { selectiveScanBackward, selectiveScanBackwardScratch } from './selective-scan-backward'
 export { shortConv, shortConvBackward, shortConvScratch } from './short-conv'
+export { softmaxAttention, softmaxAttentionScratch } from './softmax-attention'
+export { softmaxAttentionBackward, softmaxAttentionBackwardScratch } from './softmax-attention-backward'
 export { squaredNorm } from './squared-norm'
 export { wkv4, wkv4Scratch } from './wkv4'
 export { wkv4Backward, wkv4BackwardScratch } from './wkv4-backward'

@@ -69,7 +69,7 @@ export function blocked(
 }
 
 /** Packs `count` columns of a matrix with rows of `stride` bytes: at each k, `tile` floats, of which the last are 0. */
-function packAlong(from: usize, to: usize, count: i32, depth: i32, stride: usize, tile: i32): void {
+export function packAlong(from: usize, to: usize, count: i32, depth: i32, stride: usize, tile: i32): void {
   const step = (<usize>tile) << 2
   if (count === tile) {
     for (let p = 0; p < depth; p++) {
@@ -88,7 +88,7 @@ function packAlong(from: usize, to: usize, count: i32, depth: i32, stride: usize
 }
 
 /** Packs `count` rows of `stride` bytes into the same layout, transposing blocks of 4 by 4. */
-function packAcross(from: usize, to: usize, count: i32, depth: i32, stride: usize, tile: i32): void {
+export function packAcross(from: usize, to: usize, count: i32, depth: i32, stride: usize, tile: i32): void {
   const step = (<usize>tile) << 2
   for (let i = 0; i < tile; i += 4) {
     const block = from + <usize>i * stride
@@ -139,7 +139,7 @@ function gatherRows(from: usize, to: usize, count: i32, depth: i32, stride: usiz
 }
 
 /** c[4, 8] = or += panel of A times panel of B, whose rows are `stride` bytes apart. */
-function tile(a: usize, b: usize, stride: usize, c: usize, cRow: usize, depth: i32, accumulate: bool): void {
+export function tile(a: usize, b: usize, stride: usize, c: usize, cRow: usize, depth: i32, accumulate: bool): void {
   let c00 = f32x4.splat(0)
   let c01 = f32x4.splat(0)
   let c10 = f32x4.splat(0)

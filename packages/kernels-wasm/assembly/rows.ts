@@ -39,3 +39,25 @@ export function copyRows(from: usize, apart: usize, to: usize, toApart: usize, c
 export function wholeBytes(count: usize): usize {
   return (count * 4 + 15) & ~15
 }
+
+/** Sum of products of two rows. */
+export function dot(x: usize, y: usize, width: i32): f32 {
+  const row = (<usize>width) << 2
+  const whole = row & ~15
+  let sums = f32x4.splat(0)
+  let n: usize = 0
+  for (; n < whole; n += 16) sums = madd(v128.load(x + n), v128.load(y + n), sums)
+  let total = sum4(sums)
+  for (; n < row; n += 4) total += f32.load(x + n) * f32.load(y + n)
+  return total
+}
+
+/** to += factor * from. */
+export function addTimes(to: usize, from: usize, factor: f32, width: i32): void {
+  const row = (<usize>width) << 2
+  const whole = row & ~15
+  const factors = f32x4.splat(factor)
+  let n: usize = 0
+  for (; n < whole; n += 16) v128.store(to + n, madd(factors, v128.load(from + n), v128.load(to + n)))
+  for (; n < row; n += 4) f32.store(to + n, f32.load(to + n) + factor * f32.load(from + n))
+}

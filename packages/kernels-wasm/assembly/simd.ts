@@ -112,6 +112,25 @@ export function exp1(x: f32): f32 {
   return f32x4.extract_lane(exp4(f32x4.splat(x)), 0)
 }
 
+/** Hyperbolic tangent in each lane, within 2 units in the last place. Source: Moshier, Cephes (tanhf). */
+export function tanh4(x: v128): v128 {
+  const size = f32x4.abs(x)
+  const far = f32x4.sub(
+    f32x4.splat(1),
+    f32x4.div(f32x4.splat(2), f32x4.add(exp4(f32x4.add(size, size)), f32x4.splat(1))),
+  )
+  // near 0 that difference would lose its digits
+  const z = f32x4.mul(x, x)
+  let p = madd(f32x4.splat(-5.70498872745e-3), z, f32x4.splat(2.06390887954e-2))
+  p = madd(p, z, f32x4.splat(-5.37397155531e-2))
+  p = madd(p, z, f32x4.splat(1.33314422036e-1))
+  p = madd(p, z, f32x4.splat(-3.33332819422e-1))
+  const near = madd(f32x4.mul(p, z), x, x)
+  const signs = i32x4.splat(0x80000000)
+  const signed = v128.or(far, v128.and(x, signs))
+  return v128.bitselect(near, signed, f32x4.lt(size, f32x4.splat(0.625)))
+}
+
 /** Natural logarithm of a positive normal number, in double precision: no tables, which would need static memory. */
 export function log1(x: f64): f64 {
   const bits = reinterpret<i64>(x)

@@ -52,6 +52,8 @@ export class Heap {
 interface Emscripten {
   readonly wasm: {
     readonly asm: Readonly<Record<string, unknown>>
+    /** All of the memory; replaced whenever it grows. */
+    readonly HEAPU8: Uint8Array
     _malloc(bytes: number): number
     _free(address: number): void
   }

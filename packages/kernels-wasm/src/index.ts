@@ -23,6 +23,7 @@ import { gelu } from './gelu.js'
 import { loadKernels } from './heap.js'
 import { identityBeside } from './identity.js'
 import { layerNorm } from './layer-norm.js'
+import { linearCrossEntropy } from './linear-cross-entropy.js'
 import { linearScan } from './linear-scan.js'
 import { matMulBeside } from './mat-mul.js'
 import { maxPlusScan } from './max-plus-scan.js'
@@ -33,6 +34,7 @@ import { rotary } from './rotary.js'
 import { segmentSum } from './segment-sum.js'
 import { selectiveScan } from './selective-scan.js'
 import { shortConv } from './short-conv.js'
+import { softmaxAttention } from './softmax-attention.js'
 import { squaredNorm } from './squared-norm.js'
 import { tileBeside } from './tile.js'
 import { wkv4 } from './wkv4.js'
@@ -54,6 +56,7 @@ const opKernels = {
   gatedLinearAttention,
   gelu,
   layerNorm,
+  linearCrossEntropy,
   linearScan,
   maxPlusScan,
   minGru,
@@ -61,6 +64,7 @@ const opKernels = {
   rotary,
   selectiveScan,
   shortConv,
+  softmaxAttention,
   squaredNorm,
   wkv4,
 }

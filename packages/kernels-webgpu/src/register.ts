@@ -9,6 +9,7 @@ import { rotaryKernel } from './rotary.js'
 import { checkBackend } from './run.js'
 import { selectiveScanKernel } from './selective-scan.js'
 import { shortConvKernel } from './short-conv.js'
+import { softmaxAttentionKernel } from './softmax-attention.js'
 import { wkv4Kernel } from './wkv4.js'
 
 /** What a device allows. */
@@ -28,6 +29,8 @@ const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
   rotary: ({ maxBufferBytes }) => rotaryKernel(maxBufferBytes),
   selectiveScan: ({ maxBufferBytes }) => selectiveScanKernel(maxBufferBytes),
   shortConv: ({ maxBufferBytes }) => shortConvKernel(maxBufferBytes),
+  softmaxAttention: ({ maxBufferBytes, maxBuffers }) =>
+    softmaxAttentionKernel({ bufferBytes: maxBufferBytes, storageBuffers: maxBuffers }),
   wkv4: ({ maxBufferBytes }) => wkv4Kernel(maxBufferBytes),
 }
 

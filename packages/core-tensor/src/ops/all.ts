@@ -9,6 +9,7 @@ import { embedding } from './embedding.js'
 import { gatedLinearAttention } from './gated-linear-attention.js'
 import { geluOp } from './gelu.js'
 import { layerNorm } from './layer-norm.js'
+import { linearCrossEntropy } from './linear-cross-entropy.js'
 import { linearScan } from './linear-scan.js'
 import { maxPlusScan } from './max-plus-scan.js'
 import { minGru } from './min-gru.js'
@@ -32,6 +33,7 @@ export const allOps: readonly AnyOp[] = [
   gatedLinearAttention,
   geluOp,
   layerNorm,
+  linearCrossEntropy,
   linearScan,
   maxPlusScan,
   minGru,

@@ -1,5 +1,4 @@
 import {
-  add,
   cumsum,
   div,
   exp,
@@ -15,16 +14,15 @@ import {
   type Tensor,
   tidy,
   transpose,
-  zeros,
   zerosLike,
 } from '@tensorflow/tfjs-core'
+import { assembled, joined, pieceOf, type Span, Sums } from './blocks.js'
 import {
   type AttentionOutputs,
   type Call,
   folded,
   gatesOf,
   headsFirst,
-  joined,
   prepared,
   scaleOf,
   scoresOf,
@@ -38,31 +36,9 @@ import {
   biasesOf,
   biasGradients,
   type Forgotten,
-  pieceOf,
-  type Span,
   sight,
   type Tile,
 } from './softmax-attention-tiles.js'
-
-/** Sums under names; what is added is used up. */
-class Sums {
-  private readonly sums = new Map<string, Tensor>()
-
-  add(terms: Readonly<Record<string, Tensor>>): void {
-    for (const [name, term] of Object.entries(terms)) {
-      const before = this.sums.get(name)
-      this.sums.set(name, before === undefined ? term : tidy(() => add(before, term)))
-      if (before === undefined) continue
-      before.dispose()
-      term.dispose()
-    }
-  }
-
-  /** Zeros where nothing was added. */
-  get(name: string, shape: readonly number[]): Tensor {
-    return this.sums.get(name) ?? zeros([...shape])
-  }
-}
 
 /** One piece of the queries in the backward pass. */
 interface Rows {
@@ -76,12 +52,12 @@ interface Rows {
 
 function rowsOf(call: Call, dys: AttentionOutputs, { o, lse }: AttentionOutputs, queries: Span): Rows {
   const { inputs, B, H } = call
-  const dO = pieceOf(dys.o, queries)
+  const dO = pieceOf(dys.o, queries, 1)
   const column = (x: Tensor): Tensor => reshape(x, [B, H, queries.size, 1])
-  const perHead = (x: Tensor): Tensor => column(transpose(pieceOf(transpose(x, [0, 2, 1]), queries), [0, 2, 1]))
-  const projection = column(transpose(sum(mul(dO, pieceOf(o, queries)), 3), [0, 2, 1]))
+  const perHead = (x: Tensor): Tensor => column(pieceOf(x, queries, 2))
+  const projection = column(transpose(sum(mul(dO, pieceOf(o, queries, 1)), 3), [0, 2, 1]))
   return {
-    q: folded(mul(pieceOf(inputs.q, queries), scaleOf(call)), call),
+    q: folded(mul(pieceOf(inputs.q, queries, 1), scaleOf(call)), call),
     dO: folded(dO, call),
     lse: perHead(lse),
     offset: sub(projection, perHead(dys.lse)),
@@ -136,6 +112,7 @@ export function gradient(
     }
     for (const used of [...Object.values(rows), ...Object.values(gates ?? {})]) used.dispose()
   }
+  for (const used of [...call.keys, ...call.values]) used.dispose()
   return tidy(() => gathered(call, sums) as never)
 }
 
@@ -145,43 +122,27 @@ function gathered(call: Call, sums: Sums): Record<string, Tensor> {
     queryPieces.map(({ begin, size }) => sums.get(`${name} ${begin}`, shape(size)))
   const keys = (name: string, shape: (s: number) => number[]): Tensor[] =>
     keyPieces.map(({ size }, n) => sums.get(`${name} ${n}`, shape(size)))
-  const keyGradient = (name: 'k' | 'v', W: number): Tensor =>
-    joined(
-      keys(name, (s) => [B * G, s, W]).map((x) => headsFirst(reshape(x, [B, G, -1, W]))),
-      1,
-    )
+  const keyGradient = (name: 'k' | 'v', W: number): Tensor => {
+    const pieces = keys(name, (s) => [B * G, s, W])
+    return assembled(pieces, (piece) => headsFirst(reshape(piece, [B, G, -1, W])), 1)
+  }
+  const gates = (): Tensor => {
+    const rows = queries('rows', (t) => [B, H, t, 1])
+    const columns = keys('columns', (s) => [B, H, 1, s])
+    return gateGradient(reshape(joined(rows, 2), [B, H, T]), reshape(joined(columns, 3), [B, H, S]))
+  }
+  const dq = queries('q', (t) => [B * G, (H / G) * t, call.K])
   const { bias, relativeBias, slopes, sinkLogits, logForget, keyMask, queryDocuments, keyDocuments } = inputs
   const constants = { keyMask, queryDocuments, keyDocuments }
-  const dq = queries('q', (t) => [B * G, (H / G) * t, call.K])
   return {
-    q: joined(
-      dq.map((x, n) => unfolded(x, call, (queryPieces[n] as Span).size)),
-      1,
-    ),
+    q: assembled(dq, (piece) => unfolded(piece, call, (piece.shape[1] as number) / (H / G)), 1),
     k: keyGradient('k', call.K),
     v: keyGradient('v', call.V),
     ...(bias && { bias: biasGradient(call, sums, bias) }),
     ...(relativeBias && { relativeBias: sums.get('relativeBias', relativeBias.shape) }),
     ...(slopes && { slopes: sums.get('slopes', slopes.shape) }),
     ...(sinkLogits && { sinkLogits: sums.get('sinkLogits', sinkLogits.shape) }),
-    ...(logForget && {
-      logForget: gateGradient(
-        reshape(
-          joined(
-            queries('rows', (t) => [B, H, t, 1]),
-            2,
-          ),
-          [B, H, T],
-        ),
-        reshape(
-          joined(
-            keys('columns', (s) => [B, H, 1, s]),
-            3,
-          ),
-          [B, H, S],
-        ),
-      ),
-    }),
+    ...(logForget && { logForget: gates() }),
     ...Object.fromEntries(
       Object.entries(constants).flatMap(([name, x]) => (x === undefined ? [] : [[name, zerosLike(x)]])),
     ),

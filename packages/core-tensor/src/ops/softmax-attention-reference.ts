@@ -1,6 +1,5 @@
 import {
   add,
-  concat,
   div,
   exp,
   fill,
@@ -19,6 +18,7 @@ import {
   zeros,
 } from '@tensorflow/tfjs-core'
 import { stopGradient } from '../state.js'
+import { joined, pieceOf, type Span, spans } from './blocks.js'
 import {
   type AttentionAttrs,
   type AttentionInputs,
@@ -28,10 +28,7 @@ import {
   type Forgotten,
   forgotten,
   MASKED,
-  pieceOf,
-  type Span,
   sight,
-  spans,
   type Tile,
   totalBias,
 } from './softmax-attention-tiles.js'
@@ -69,7 +66,7 @@ export function prepared(inputs: AttentionInputs, attrs: AttentionAttrs): Call {
   checkSizes(inputs, attrs, { B, T, S, H, G })
   const keyPieces = spans(S, keyBlock(T, attrs.block))
   const cut = (x: Tensor, width: number): Tensor[] =>
-    keyPieces.map((piece) => reshape(headsFirst(pieceOf(x, piece)), [B * G, piece.size, width]))
+    keyPieces.map((piece) => tidy(() => reshape(headsFirst(pieceOf(x, piece, 1)), [B * G, piece.size, width])))
   const queryPieces = spans(T, attrs.block)
   return {
     inputs,
@@ -184,13 +181,9 @@ export function reference(inputs: AttentionInputs, attrs: AttentionAttrs): Atten
   return { o: all('o', 1), lse: all('lse', 2) }
 }
 
-export function joined(parts: readonly Tensor[], axis: number): Tensor {
-  return parts.length === 1 ? (parts[0] as Tensor) : concat([...parts], axis)
-}
-
 function attended(call: Call, queries: Span): AttentionOutputs {
   const { inputs, attrs, B, H } = call
-  const q = folded(mul(pieceOf(inputs.q, queries), scaleOf(call)), call)
+  const q = folded(mul(pieceOf(inputs.q, queries, 1), scaleOf(call)), call)
   const gates = gatesOf(call, queries)
   let running = start(call, queries.size)
   for (const [n, keys] of call.keyPieces.entries()) {

@@ -27,6 +27,7 @@ import {
   unsortedSegmentSum,
   zeros,
 } from '@tensorflow/tfjs-core'
+import { pieceOf, type Span } from './blocks.js'
 
 export interface AttentionInputs {
   readonly q: Tensor
@@ -68,26 +69,6 @@ export interface AttentionAttrs {
 /** What a query may not see is pushed down by this. */
 export const MASKED = -1e30
 
-export interface Span {
-  readonly begin: number
-  readonly size: number
-}
-
-/** Consecutive pieces of at most `size`. */
-export function spans(length: number, size: number): Span[] {
-  return Array.from({ length: Math.ceil(length / size) }, (_, n) => ({
-    begin: n * size,
-    size: Math.min(size, length - n * size),
-  }))
-}
-
-/** Tokens of a piece: a slice of axis 1. */
-export function pieceOf(x: Tensor, { begin, size }: Span): Tensor {
-  if (size === x.shape[1]) return x
-  const rest = x.shape.slice(2)
-  return slice(x, [0, begin, ...rest.map(() => 0)], [x.shape[0] as number, size, ...rest])
-}
-
 /** A piece of the queries against a piece of the keys. */
 export interface Tile {
   readonly queries: Span
@@ -127,10 +108,10 @@ export function closed(inputs: AttentionInputs, attrs: AttentionAttrs, place: Ti
     }
   }
   if (queryDocuments && keyDocuments) {
-    const own = reshape(pieceOf(queryDocuments, queries), [B, 1, queries.size, 1])
-    parts.push(notEqual(own, reshape(pieceOf(keyDocuments, keys), [B, 1, 1, keys.size])))
+    const own = reshape(pieceOf(queryDocuments, queries, 1), [B, 1, queries.size, 1])
+    parts.push(notEqual(own, reshape(pieceOf(keyDocuments, keys, 1), [B, 1, 1, keys.size])))
   }
-  if (keyMask) parts.push(equal(reshape(pieceOf(keyMask, keys), [B, 1, 1, keys.size]), 0))
+  if (keyMask) parts.push(equal(reshape(pieceOf(keyMask, keys, 1), [B, 1, 1, keys.size]), 0))
   if (parts.length === 0) return null
   return mul(
     parts.map((part): Tensor => cast(part, 'float32')).reduce((a, b) => add(a, b)),

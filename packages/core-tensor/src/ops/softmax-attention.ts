@@ -63,6 +63,16 @@ export const softmaxAttention = defineOp<AttentionInputs, AttentionAttrs, Attent
     { dims: { B: 2, T: 1, S: 1, H: 4, G: 2, K: 5, V: 9 }, omit: only() },
     { dims: { B: 2, T: 3, S: 5, H: 4, G: 2, K: 3, V: 2, X: 2, Y: 1 }, attrs: { softCap: 2 }, omit: only('bias') },
     {
+      dims: { B: 2, T: 5, S: 7, H: 4, G: 2, K: 3, V: 5 },
+      attrs: { window: 4, sinks: 1, block: 4 },
+      omit: only('slopes', 'logForget', 'sinkLogits'),
+    },
+    {
+      dims: { B: 1, T: 6, S: 6, H: 4, G: 2, K: 4, V: 2 },
+      attrs: { causal: false, softCap: 1 },
+      omit: only('slopes', 'keyMask', 'sinkLogits'),
+    },
+    {
       dims: { B: 1, T: 9, S: 9, H: 2, G: 2, K: 4, V: 4 },
       attrs: { causal: false, block: 4 },
       omit: only('queryDocuments', 'keyDocuments', 'sinkLogits'),
@@ -82,6 +92,11 @@ export const softmaxAttention = defineOp<AttentionInputs, AttentionAttrs, Attent
       dims: { B: 2, T: 13, S: 29, H: 3, G: 3, K: 8, V: 8, R: 9 },
       attrs: { block: 8 },
       omit: only('relativeBias', 'logForget', 'slopes'),
+    },
+    {
+      dims: { B: 1, T: 70, S: 131, H: 2, G: 1, K: 5, V: 3, X: 1, Y: 2, R: 50 },
+      attrs: { window: 66, sinks: 3, ahead: 1, softCap: 3, block: 50 },
+      omit: [],
     },
     { dims: { B: 1, T: 1, S: 1000, H: 2, G: 1, K: 1, V: 1 }, attrs: { scale: 1 }, omit: only('slopes', 'keyMask') },
     {
