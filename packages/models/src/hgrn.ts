@@ -1,5 +1,6 @@
 import { type LanguageModel, type Paper, parameter } from '@mneme/core-tensor'
-import { HGRN, LowerBound } from '@mneme/recurrent/hgrn'
+import { HGRN } from '@mneme/recurrent/hgrn'
+import { LowerBound } from '@mneme/recurrent/lower-bound'
 import { type Variable, zeros } from '@tensorflow/tfjs-core'
 import { convolutions, type FlaConfig, flaDecoder, flaLayout, inMixer, projections } from './fla.js'
 import { flagOf, numberOf, oneOf } from './published.js'

@@ -1,6 +1,7 @@
 import { normal, parameter, Rng } from '@mneme/core-tensor'
 import { describeMixer } from '@mneme/testing'
-import { ComplexHGRN, HGRN, type HgrnOptions, LowerBound } from './hgrn.js'
+import { ComplexHGRN, HGRN, type HgrnOptions } from './hgrn.js'
+import { LowerBound } from './lower-bound.js'
 
 const D = 6
 const options: HgrnOptions = { dModel: D, bound: null, convWidth: 0, normEps: 1e-6 }

@@ -3,7 +3,8 @@ import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
 import { fill, mul, reshape, sigmoid, slice, sub, type Tensor, tensor, unstack, zeros } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
-import { ComplexHGRN, HGRN, type HgrnOptions, LowerBound, lowerBounds } from './hgrn.js'
+import { ComplexHGRN, HGRN, type HgrnOptions } from './hgrn.js'
+import { LowerBound, lowerBounds } from './lower-bound.js'
 
 const D = 4
 const options: HgrnOptions = { dModel: D, bound: null, convWidth: 0, normEps: 1e-6 }

@@ -1,6 +1,7 @@
 import {
   complexLinearScan,
   constant,
+  convolved,
   dims,
   gapsOf,
   LayerNorm,
@@ -21,51 +22,8 @@ import {
   silu,
   tokenAt,
 } from '@mneme/core-tensor'
-import {
-  add,
-  concat,
-  cos,
-  cumsum,
-  mul,
-  neg,
-  reshape,
-  sigmoid,
-  sin,
-  slice,
-  softmax,
-  sub,
-  type Tensor,
-  tensor1d,
-  transpose,
-  unstack,
-  type Variable,
-} from '@tensorflow/tfjs-core'
-
-/**
- * Lower bounds of all layers from one parameter Γ `[L, D]`: `cumsum(softmax(Γ)) − softmax(Γ)_0` over layers. The first is
- * zero and they rise with depth, so that low layers stay local and high layers remember long.
- * Source: Qin et al. 2023, arXiv:2311.04823, section 3.2.
- */
-export function lowerBounds(gamma: Tensor): Tensor {
-  const shares = transpose(softmax(transpose(gamma))) as Tensor
-  return sub(cumsum(shares, 0), slice(shares, [0, 0], [1, gamma.shape[1] as number]))
-}
-
-/** Least value of the forget gates of one layer, `[D]` in [0, 1). All layers of a model share Γ. */
-export class LowerBound extends Module {
-  /** @param gamma Γ `[L, D]`, zero for bounds that rise evenly */
-  constructor(
-    readonly gamma: Variable,
-    private readonly layer: number,
-  ) {
-    super()
-  }
-
-  value(): Tensor {
-    const [, D] = this.gamma.shape as [number, number]
-    return reshape(slice(lowerBounds(this.gamma), [this.layer, 0], [1, D]), [D])
-  }
-}
+import { concat, cos, mul, reshape, sin, type Tensor, tensor1d, unstack, type Variable } from '@tensorflow/tfjs-core'
+import { boundedGates, type LowerBound } from './lower-bound.js'
 
 export interface HgrnOptions {
   readonly dModel: number
@@ -151,24 +109,6 @@ export class HGRN extends Module implements SequenceMixer<HgrnState> {
     const { dModel, convWidth } = this.options
     return 4 * dModel * (1 + 2 * Math.max(0, convWidth - 1))
   }
-}
-
-function convolved(
-  conv: ShortConv | null,
-  x: Tensor,
-  tail: Tensor | null,
-  pass?: Pass,
-): { readonly y: Tensor; readonly tail: Tensor | null } {
-  return conv === null || tail === null ? { y: x, tail: null } : conv.forward(x, tail, pass)
-}
-
-/** f = b + (1 − b) σ(x) and 1 − f = (1 − b) σ(−x), which loses nothing where the gate is all but open. */
-function boundedGates(x: Tensor, bound: LowerBound | null): { readonly forget: Tensor; readonly input: Tensor } {
-  const [open, shut] = [sigmoid(x), sigmoid(neg(x))]
-  if (bound === null) return { forget: open, input: shut }
-  const least = bound.value()
-  const room = sub(1, least)
-  return { forget: add(least, mul(room, open)), input: mul(room, shut) }
 }
 
 export type ComplexHgrnOptions = Omit<HgrnOptions, 'convWidth' | 'projection'>

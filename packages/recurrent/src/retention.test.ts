@@ -1,0 +1,86 @@
+import { gatedLinearAttention, normal, Rng } from '@mneme/core-tensor'
+import { read, within } from '@mneme/testing/subject'
+import { expectClose } from '@mneme/testing/tolerance'
+import { fill, matMul, mul, ones, reshape, tensor, transpose } from '@tensorflow/tfjs-core'
+import { describe, expect, test } from 'vitest'
+import { Retention, type RetentionOptions, retentionLogDecay } from './retention.js'
+
+const D = 8
+const options: RetentionOptions = {
+  dModel: D,
+  nHeads: 2,
+  expandK: 1,
+  expandV: 2,
+  ropeBase: 10000,
+  normEps: 1e-6,
+  chunk: 4,
+}
+
+describe('decays', () => {
+  test('of the first heads are 1 − 1/32, 1 − 1/64, 1 − 1/128', () => {
+    expectClose(retentionLogDecay(3).map(Math.exp), [31 / 32, 63 / 64, 127 / 128], 1e-7, 'decays')
+  })
+
+  test('by hand: q = k = 1, v = 1, 0, 0 is read as 1, 31/32, (31/32)²', async () => {
+    await within(async () => {
+      const one = ones([1, 3, 1, 1])
+      const logDecay = tensor(retentionLogDecay(1), [1, 1, 1, 1])
+      const v = tensor([1, 0, 0], [1, 3, 1, 1])
+      const { o } = gatedLinearAttention({ q: one, k: one, v, logDecay }, { scale: 1 })
+      expectClose(await read(o), [1, 0.96875, 0.938477], 1e-6, 'reads')
+    })
+  })
+})
+
+describe('Retention', () => {
+  test('has 2 D² + 3 D V parameters and a weight of the norm', () => {
+    const mixer = new Retention(options, new Rng(1))
+    expect(mixer.parameterCount()).toBe(2 * D * D + 3 * D * (2 * D) + D)
+    mixer.dispose()
+  })
+
+  test('is the parallel form: scores times γ^(i−j), then values', async () => {
+    await within(async () => {
+      const [T, H, K, V] = [12, 2, 4, 8]
+      const mixer = new Retention({ ...options, ropeBase: null }, new Rng(2))
+      const x = normal(new Rng(3), [1, T, D], 1)
+      const heads = (y: ReturnType<typeof ones>, W: number) => transpose(reshape(y, [T, H, W]), [1, 0, 2])
+      const scores = matMul(heads(mixer.qProj.forward(x), K), heads(mixer.kProj.forward(x), K), false, true)
+      const fades = retentionLogDecay(H).flatMap((log) =>
+        Array.from({ length: T * T }, (_, n) => {
+          const distance = Math.floor(n / T) - (n % T)
+          return distance < 0 ? 0 : Math.exp(log * distance) / Math.sqrt(K)
+        }),
+      )
+      const o = matMul(mul(scores, tensor(fades, [H, T, T])), heads(mixer.vProj.forward(x), V))
+      const normed = reshape(mixer.gNorm.forward(transpose(o, [1, 0, 2])), [1, T, H * V])
+      const gate = await read(mixer.gProj.forward(x))
+      const silu = tensor(
+        gate.map((g) => g / (1 + Math.exp(-g))),
+        [1, T, H * V],
+      )
+      expectClose(await read(mixer.forward(x).y), await read(mixer.oProj.forward(mul(normed, silu))), 1e-5, 'outputs')
+      mixer.dispose()
+    })
+  })
+
+  test('turning depends on distances alone: a sequence that starts late gives the same', async () => {
+    await within(async () => {
+      const mixer = new Retention(options, new Rng(4))
+      const x = normal(new Rng(5), [1, 9, D], 1)
+      const late = { ...mixer.initialState(1), position: 1000 }
+      expectClose(await read(mixer.forward(x, late).y), await read(mixer.forward(x).y), 2e-4, 'outputs')
+      mixer.dispose()
+    })
+  })
+
+  test('the state keeps its size over 10,000 tokens', async () => {
+    await within(async () => {
+      const mixer = new Retention(options, new Rng(6))
+      const { state } = mixer.forward(fill([1, 10_000, D], 0.1))
+      expect(4 * state.memory.size).toBe(mixer.stateBytes())
+      expect((await read(state.memory)).every(Number.isFinite)).toBe(true)
+      mixer.dispose()
+    })
+  })
+})
