@@ -4,7 +4,9 @@ import { type BaseConfig, type Paper, type TokenModel, unknownName, withDefaults
 const papers = {
   'gated-deltanet': () => import('./gated-deltanet.js'),
   hgrn: () => import('./hgrn.js'),
+  hgrn2: () => import('./hgrn2.js'),
   'min-rnn': () => import('./min-rnn.js'),
+  retnet: () => import('./retnet.js'),
   titans: () => import('./titans.js'),
   transformer: () => import('./transformer.js'),
   'transformer-xl': () => import('./transformer-xl.js'),
@@ -21,9 +23,11 @@ export const publishedTypes = {
   MemTransformerLM: 'transformer-xl',
   MemoryAsContextTransformer: 'titans',
   hgrn: 'hgrn',
+  hgrn2: 'hgrn2',
   llama: 'transformer',
   minLM: 'min-rnn',
   mistral: 'transformer',
+  retnet: 'retnet',
 } satisfies Record<string, PaperKey>
 
 /**
