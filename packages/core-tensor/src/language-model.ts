@@ -20,6 +20,8 @@ export interface LanguageParts {
   readonly headBias?: Variable | null
   /** Multiplies the embedded tokens. */
   readonly embeddingScale?: number
+  /** Of the embedded tokens, before the body. */
+  readonly embeddingNorm?: TokenMap | null
 }
 
 /** What trains and is sampled from, whatever its architecture: tokens in, scores of the next token out. */
@@ -39,15 +41,25 @@ export interface TokenModel<S extends State = State> extends Module {
 export class LanguageModel extends Module implements TokenModel {
   readonly input = 'tokens'
   readonly embedding: Embedding
+  readonly embeddingNorm: TokenMap | null
   readonly body: SequenceMixer
   readonly norm: TokenMap | null
   readonly head: Linear | null
   readonly headBias: Variable | null
   private readonly embeddingScale: number
 
-  constructor({ embedding, body, norm = null, head, headBias = null, embeddingScale = 1 }: LanguageParts) {
+  constructor({
+    embedding,
+    embeddingNorm = null,
+    body,
+    norm = null,
+    head,
+    headBias = null,
+    embeddingScale = 1,
+  }: LanguageParts) {
     super()
     this.embedding = embedding
+    this.embeddingNorm = embeddingNorm
     this.body = body
     this.norm = norm
     this.head = head
@@ -71,7 +83,8 @@ export class LanguageModel extends Module implements TokenModel {
   forward(ids: Tensor, state?: State, pass?: Pass): Mixed<State> {
     const { B } = dims('LanguageModel.forward ids', ids, 'B T')
     const embedded = this.embedding.forward(ids)
-    const x = this.embeddingScale === 1 ? embedded : mul(embedded, this.embeddingScale)
+    const scaled = this.embeddingScale === 1 ? embedded : mul(embedded, this.embeddingScale)
+    const x = this.embeddingNorm ? this.embeddingNorm.forward(scaled) : scaled
     const mixed = this.body.forward(x, state ?? this.initialState(B), pass)
     const h = this.norm ? this.norm.forward(mixed.y) : mixed.y
     return { y: this.head ? this.head.forward(h) : this.tied(h), state: mixed.state }

@@ -40,8 +40,8 @@ export interface NameRule {
   readonly path: string
   /** Name in the file, with the same placeholders. */
   readonly name: string
-  /** Reshapes on load and back on save: `[C, W]` in the module, `[C, 1, W]` in the file. */
-  readonly squeeze?: number
+  /** Axes of one that only the file has: 1 for `[C, W]` in the module and `[C, 1, W]` in the file. */
+  readonly squeeze?: number | readonly number[]
   /** Stored `[in, out]`: transposed on load and back on save. */
   readonly transpose?: boolean
 }

@@ -41,15 +41,24 @@ function matcherOf(path: string): { pattern: RegExp; keys: string[] } {
 
 /** From the file's layout to the module's. */
 export function fromStored({ shape, values }: NamedTensor, { squeeze, transpose }: NameRule): NamedTensor {
-  if (squeeze !== undefined) return { shape: shape.filter((_, i) => i !== squeeze), values }
+  if (squeeze !== undefined) return { shape: shape.filter((_, i) => !axesOf(squeeze).includes(i)), values }
   return transpose ? transposed({ shape, values }) : { shape, values }
 }
 
 /** From the module's layout to the file's. */
 export function toStored({ shape, values }: NamedTensor, { squeeze, transpose }: NameRule): NamedTensor {
-  if (squeeze !== undefined) return { shape: [...shape.slice(0, squeeze), 1, ...shape.slice(squeeze)], values }
+  if (squeeze !== undefined) return { shape: axesOf(squeeze).reduce(withAxis, shape), values }
   return transpose ? transposed({ shape, values }) : { shape, values }
 }
+
+const axesOf = (squeeze: number | readonly number[]): readonly number[] => [squeeze].flat()
+
+/** With an axis of one at `axis`. */
+const withAxis = (shape: readonly number[], axis: number): number[] => [
+  ...shape.slice(0, axis),
+  1,
+  ...shape.slice(axis),
+]
 
 function transposed({ shape, values }: NamedTensor): NamedTensor {
   const [rows, columns] = shape as [number, number]
