@@ -23,8 +23,8 @@ export interface DecoderConfig extends BaseConfig {
 }
 
 export interface DecoderParts {
-  /** The layers one by one; a hybrid looks at the index. */
-  readonly layer: (index: number, rng: Rng) => LayerParts
+  /** The layers one by one, each of one or more residual parts; a hybrid looks at the index. */
+  readonly layer: (index: number, rng: Rng) => LayerParts | readonly LayerParts[]
   readonly norm: TokenMap | null
   readonly stack?: StackOptions
   /** Deviation of the initial embedding. */
@@ -32,6 +32,7 @@ export interface DecoderParts {
   /** Deviation of the initial output weights; PyTorch's uniform where it is not given. */
   readonly headStd?: number
   readonly embeddingScale?: number
+  readonly embeddingNorm?: TokenMap
   /** A bias on the scores of a tied output. */
   readonly headBias?: boolean
 }
@@ -42,7 +43,7 @@ export function decoder(config: DecoderConfig, parts: DecoderParts): LanguageMod
   const { vocabulary, dModel } = config
   const embedding = new Embedding(vocabulary, dModel, rng.fork('embedding'), parts.embeddingStd)
   const body: ResidualStack = residualStack(
-    Array.from({ length: config.nLayers }, (_, i) => parts.layer(i, rng.fork(`layer ${i}`))),
+    Array.from({ length: config.nLayers }, (_, i) => parts.layer(i, rng.fork(`layer ${i}`))).flat(),
     parts.stack,
   )
   const head = config.tieEmbeddings
@@ -58,5 +59,6 @@ export function decoder(config: DecoderConfig, parts: DecoderParts): LanguageMod
     head,
     headBias: parts.headBias ? parameter(constant([vocabulary], 0)) : null,
     embeddingScale: parts.embeddingScale ?? 1,
+    embeddingNorm: parts.embeddingNorm ?? null,
   })
 }

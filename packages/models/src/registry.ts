@@ -7,6 +7,7 @@ const papers = {
   hgrn2: () => import('./hgrn2.js'),
   'min-rnn': () => import('./min-rnn.js'),
   retnet: () => import('./retnet.js'),
+  rwkv: () => import('./rwkv.js'),
   titans: () => import('./titans.js'),
   transformer: () => import('./transformer.js'),
   'transformer-xl': () => import('./transformer-xl.js'),
@@ -28,6 +29,7 @@ export const publishedTypes = {
   minLM: 'min-rnn',
   mistral: 'transformer',
   retnet: 'retnet',
+  rwkv: 'rwkv',
 } satisfies Record<string, PaperKey>
 
 /**
