@@ -30,6 +30,7 @@ export const publishedTypes = {
   mistral: 'transformer',
   retnet: 'retnet',
   rwkv: 'rwkv',
+  rwkv6: 'rwkv',
 } satisfies Record<string, PaperKey>
 
 /**

@@ -1,22 +1,29 @@
 import {
-  type CheckpointLayout,
   type LanguageModel,
   LayerNorm,
   type LinearOptions,
-  type NameRule,
   normalInit,
   type Paper,
   type Rng,
+  type SequenceMixer,
 } from '@mneme/core-tensor'
 import { RwkvChannelMix } from '@mneme/recurrent/rwkv-channel-mix'
+import type { RwkvDepth } from '@mneme/recurrent/rwkv-shift'
 import { Rwkv4TimeMix } from '@mneme/recurrent/rwkv4'
+import { Rwkv6TimeMix } from '@mneme/recurrent/rwkv6'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { flagOf, numberOf } from './published.js'
 import { withoutVectorDecay } from './recipes.js'
+import { checkpoint } from './rwkv-checkpoint.js'
 
 export interface RwkvConfig extends DecoderConfig {
-  /** Width of keys, values and receptance of the time mixing. */
+  /** 4 of the paper, averages channel by channel; 6 (Finch), a matrix for each head. */
+  readonly version: 4 | 6
+  /** Width of keys and receptance of the time mixing; in version 4 of values as well. */
   readonly dAttention: number
+  /** What version 6 has: heads, and the ranks of what decides blends and decays. */
+  readonly nHeads: number
+  readonly shiftRank: number
+  readonly decayRank: number
   /** Inner width of the channel mixing. */
   readonly dInner: number
   readonly normEps: number
@@ -24,8 +31,18 @@ export interface RwkvConfig extends DecoderConfig {
   readonly initStd: number | null
 }
 
+function timeMix(
+  config: RwkvConfig,
+  depth: RwkvDepth & { readonly projection: LinearOptions },
+  rng: Rng,
+): SequenceMixer {
+  const { version, dModel, dAttention } = config
+  if (version === 4) return new Rwkv4TimeMix({ ...depth, dModel, dInner: dAttention }, rng)
+  return new Rwkv6TimeMix({ ...config, ...depth, expandK: dAttention / dModel, chunk: 64 }, rng)
+}
+
 function build(config: RwkvConfig): LanguageModel {
-  const { dModel, nLayers, dAttention, dInner, normEps, initStd } = config
+  const { version, dModel, nLayers, dInner, normEps, initStd } = config
   const projection: LinearOptions = { bias: false, ...(initStd !== null && { init: normalInit(initStd) }) }
   const norm = (): LayerNorm => new LayerNorm(dModel, normEps)
   return decoder(config, {
@@ -33,81 +50,15 @@ function build(config: RwkvConfig): LanguageModel {
     embeddingNorm: norm(),
     norm: norm(),
     layer: (layer, rng: Rng) => {
-      const depth = { dModel, layer, nLayers, projection }
+      const depth = { layer, nLayers, projection }
+      const mixOf = version === 4 ? 'current' : 'previous'
+      const channelMix = new RwkvChannelMix({ ...depth, dModel, dInner, mixOf, receptance: true }, rng)
       return [
-        { mixerNorm: norm(), mixer: new Rwkv4TimeMix({ ...depth, dInner: dAttention }, rng) },
-        {
-          mixerNorm: norm(),
-          mixer: new RwkvChannelMix({ ...depth, dInner, mixOf: 'current', receptance: true }, rng),
-        },
+        { mixerNorm: norm(), mixer: timeMix(config, depth, rng) },
+        { mixerNorm: norm(), mixer: channelMix },
       ]
     },
   })
-}
-
-/** Weight and bias of a norm. */
-const norm = (path: string, name: string): NameRule[] =>
-  ['weight', 'bias'].map((p) => ({ path: `${path}.${p}`, name: `${name}.${p}` }))
-
-/** Names of one block, whose two parts stand one after the other here. */
-function blockNames(i: number): NameRule[] {
-  const [time, channel] = [`body.layers.${2 * i}`, `body.layers.${2 * i + 1}`]
-  const block = `rwkv.blocks.${i}`
-  const linear = (at: string, part: string, ...names: readonly string[]): NameRule[] =>
-    names.map((p) => ({ path: `${at}.mixer.${p}.weight`, name: `${block}.${part}.${p}.weight` }))
-  const mixes = (at: string, part: string, ...names: readonly (readonly [path: string, name: string])[]): NameRule[] =>
-    names.map(([path, name]) => ({
-      path: `${at}.mixer.${path}`,
-      name: `${block}.${part}.time_mix_${name}`,
-      squeeze: [0, 1],
-    }))
-  return [
-    ...norm(`${time}.mixerNorm`, `${block}.ln1`),
-    ...norm(`${channel}.mixerNorm`, `${block}.ln2`),
-    { path: `${time}.mixer.timeDecay`, name: `${block}.attention.time_decay` },
-    { path: `${time}.mixer.timeFirst`, name: `${block}.attention.time_first` },
-    ...mixes(time, 'attention', ['timeMixKey', 'key'], ['timeMixValue', 'value'], ['timeMixReceptance', 'receptance']),
-    ...linear(time, 'attention', 'key', 'value', 'receptance', 'output'),
-    ...mixes(channel, 'feed_forward', ['timeMixKey', 'key'], ['timeMixReceptance', 'receptance']),
-    ...linear(channel, 'feed_forward', 'key', 'receptance', 'value'),
-  ]
-}
-
-const checkpoint: CheckpointLayout<RwkvConfig> = {
-  modelTypes: ['rwkv'],
-  config(published) {
-    const dModel = numberOf(published, 'hidden_size')
-    return {
-      vocabulary: numberOf(published, 'vocab_size'),
-      dModel,
-      nLayers: numberOf(published, 'num_hidden_layers'),
-      dAttention: numberOf(published, 'attention_hidden_size', dModel),
-      dInner: numberOf(published, 'intermediate_size', 4 * dModel),
-      normEps: numberOf(published, 'layer_norm_epsilon', 1e-5),
-      initStd: null,
-      tieEmbeddings: flagOf(published, 'tie_word_embeddings', false),
-      seed: 0,
-    }
-  },
-  publish: (config) => ({
-    model_type: 'rwkv',
-    architectures: ['RwkvForCausalLM'],
-    vocab_size: config.vocabulary,
-    hidden_size: config.dModel,
-    num_hidden_layers: config.nLayers,
-    attention_hidden_size: config.dAttention,
-    intermediate_size: config.dInner,
-    layer_norm_epsilon: config.normEps,
-    rescale_every: 6,
-    tie_word_embeddings: config.tieEmbeddings,
-  }),
-  names: ({ nLayers }) => [
-    { path: 'embedding.weight', name: 'rwkv.embeddings.weight' },
-    ...norm('embeddingNorm', 'rwkv.blocks.0.pre_ln'),
-    ...Array.from({ length: nLayers }, (_, i) => blockNames(i)).flat(),
-    ...norm('norm', 'rwkv.ln_out'),
-    { path: 'head.weight', name: 'head.weight' },
-  ],
 }
 
 /** RWKV: Peng et al. 2023, arXiv:2305.13048. */
@@ -125,7 +76,7 @@ const paper: Paper<RwkvConfig, LanguageModel> = {
     state: 'two last inputs and three sums, 5 D values a layer',
     cost: 'O(D²)',
     differs: [
-      'Version 4, as in the paper. Linear maps start as PyTorch draws them, not at zero and orthogonal, and the loss has no term for large logits.',
+      'version: 6 is Finch (arXiv:2404.05892) as flash-linear-attention publishes it. Linear maps start as PyTorch draws them, not at zero and orthogonal, and the loss has no term for large logits.',
       'Published weights are taken as they are on disk; halving them every six layers, as the reference does for half precision, changes nothing here.',
     ],
     claim:
@@ -135,7 +86,11 @@ const paper: Paper<RwkvConfig, LanguageModel> = {
     vocabulary: 256,
     dModel: 64,
     nLayers: 2,
+    version: 4,
     dAttention: 64,
+    nHeads: 2,
+    shiftRank: 16,
+    decayRank: 16,
     dInner: 192,
     normEps: 1e-5,
     initStd: null,
@@ -146,7 +101,11 @@ const paper: Paper<RwkvConfig, LanguageModel> = {
     vocabulary: 13,
     dModel: 6,
     nLayers: 2,
+    version: 4,
     dAttention: 5,
+    nHeads: 1,
+    shiftRank: 2,
+    decayRank: 2,
     dInner: 8,
     normEps: 1e-5,
     initStd: 0.4,
@@ -156,10 +115,15 @@ const paper: Paper<RwkvConfig, LanguageModel> = {
   recipe: {
     lr: 3e-3,
     weightDecay: 0.01,
-    groups: [...withoutVectorDecay, { match: /\.time[A-Z]\w+$/, weightDecay: 0 }],
+    groups: [...withoutVectorDecay, { match: /\.(time[A-Z]\w+|shift(Mix|Bias)|bonus)$/, weightDecay: 0 }],
   },
   build,
   checkpoint,
+}
+
+/** Small configurations of what `tiny` does not reach, by name, for the laws. */
+export const moreTiny: Readonly<Record<string, RwkvConfig>> = {
+  'version 6': { ...paper.tiny, version: 6, dModel: 8, dAttention: 4, nHeads: 2 },
 }
 
 export default paper
