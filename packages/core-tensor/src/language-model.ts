@@ -1,6 +1,7 @@
 import { cast, div, maximum, mul, reshape, scalar, sum, type Tensor, type Variable } from '@tensorflow/tfjs-core'
 import type { Mixed, MixerTraits, Pass, SequenceMixer } from './mixer.js'
 import { Module } from './module.js'
+import { softCap } from './nn/activations.js'
 import type { Embedding } from './nn/embedding.js'
 import type { TokenMap } from './nn/feed-forward.js'
 import type { Linear } from './nn/linear.js'
@@ -22,6 +23,8 @@ export interface LanguageParts {
   readonly embeddingScale?: number
   /** Of the embedded tokens, before the body. */
   readonly embeddingNorm?: TokenMap | null
+  /** Bounds the scores softly: `c tanh(score / c)`. */
+  readonly scoreCap?: number
 }
 
 /** What trains and is sampled from, whatever its architecture: tokens in, scores of the next token out. */
@@ -47,6 +50,7 @@ export class LanguageModel extends Module implements TokenModel {
   readonly head: Linear | null
   readonly headBias: Variable | null
   private readonly embeddingScale: number
+  private readonly scoreCap: number | undefined
 
   constructor({
     embedding,
@@ -56,6 +60,7 @@ export class LanguageModel extends Module implements TokenModel {
     head,
     headBias = null,
     embeddingScale = 1,
+    scoreCap,
   }: LanguageParts) {
     super()
     this.embedding = embedding
@@ -65,6 +70,7 @@ export class LanguageModel extends Module implements TokenModel {
     this.head = head
     this.headBias = headBias
     this.embeddingScale = embeddingScale
+    this.scoreCap = scoreCap
   }
 
   get vocabulary(): number {
@@ -87,7 +93,8 @@ export class LanguageModel extends Module implements TokenModel {
     const x = this.embeddingNorm ? this.embeddingNorm.forward(scaled) : scaled
     const mixed = this.body.forward(x, state ?? this.initialState(B), pass)
     const h = this.norm ? this.norm.forward(mixed.y) : mixed.y
-    return { y: this.head ? this.head.forward(h) : this.tied(h), state: mixed.state }
+    const scores = this.head ? this.head.forward(h) : this.tied(h)
+    return { y: this.scoreCap === undefined ? scores : softCap(this.scoreCap)(scores), state: mixed.state }
   }
 
   private tied(h: Tensor): Tensor {

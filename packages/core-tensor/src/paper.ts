@@ -44,6 +44,8 @@ export interface NameRule {
   readonly squeeze?: number | readonly number[]
   /** Stored `[in, out]`: transposed on load and back on save. */
   readonly transpose?: boolean
+  /** Where the file keeps several parameters in one tensor: this one's rows, from and up to, of so many in all. */
+  readonly rows?: readonly [from: number, to: number, of: number]
 }
 
 /** The published layout of a paper's checkpoints. */

@@ -40,15 +40,67 @@ function matcherOf(path: string): { pattern: RegExp; keys: string[] } {
 }
 
 /** From the file's layout to the module's. */
-export function fromStored({ shape, values }: NamedTensor, { squeeze, transpose }: NameRule): NamedTensor {
+export function fromStored({ shape, values }: NamedTensor, { squeeze, transpose, rows }: NameRule): NamedTensor {
   if (squeeze !== undefined) return { shape: shape.filter((_, i) => !axesOf(squeeze).includes(i)), values }
-  return transpose ? transposed({ shape, values }) : { shape, values }
+  const upright = transpose ? transposed({ shape, values }) : { shape, values }
+  if (rows === undefined) return upright
+  const [from, to] = rows
+  const width = upright.values.length / (upright.shape[0] as number)
+  return { shape: [to - from, ...upright.shape.slice(1)], values: upright.values.slice(from * width, to * width) }
 }
 
-/** From the module's layout to the file's. */
-export function toStored({ shape, values }: NamedTensor, { squeeze, transpose }: NameRule): NamedTensor {
-  if (squeeze !== undefined) return { shape: axesOf(squeeze).reduce(withAxis, shape), values }
-  return transpose ? transposed({ shape, values }) : { shape, values }
+/** Shape in the file of a parameter of this shape. */
+export function storedShape(shape: readonly number[], { squeeze, transpose, rows }: NameRule): number[] {
+  if (squeeze !== undefined) return [...axesOf(squeeze).reduce(withAxis, shape)]
+  const whole = rows === undefined ? [...shape] : [rows[2], ...shape.slice(1)]
+  return transpose ? whole.reverse() : whole
+}
+
+/**
+ * The tensors of a file from the parameters of a module, by the places that `storedNames` found.
+ *
+ * @throws Error if the rows of a tensor that several parameters share are not all there, once each
+ */
+export function toStored(
+  parameters: Readonly<Record<string, NamedTensor>>,
+  places: ReadonlyMap<string, StoredName>,
+): Map<string, NamedTensor> {
+  const parts = new Map<string, { readonly tensor: NamedTensor; readonly rule: NameRule }[]>()
+  for (const [path, tensor] of Object.entries(parameters)) {
+    const { name, rule } = places.get(path) as StoredName
+    parts.set(name, [...(parts.get(name) ?? []), { tensor, rule }])
+  }
+  return new Map(
+    Array.from(parts, ([name, shares]) => {
+      const [{ rule, tensor }] = shares as [(typeof shares)[number]]
+      const whole = rule.rows === undefined ? tensor : joinedRows(name, shares)
+      const upright = rule.transpose ? transposed(whole) : whole
+      return [name, { shape: storedShape(tensor.shape, rule), values: upright.values }]
+    }),
+  )
+}
+
+function joinedRows(
+  name: string,
+  shares: readonly { readonly tensor: NamedTensor; readonly rule: NameRule }[],
+): NamedTensor {
+  const ordered = [...shares].sort((a, b) => (a.rule.rows?.[0] ?? 0) - (b.rule.rows?.[0] ?? 0))
+  let next = 0
+  for (const { rule } of ordered) {
+    if (rule.rows?.[0] !== next)
+      throw new Error(`toStored '${name}': expected rows from ${next}, got ${rule.rows?.[0]}.`)
+    next = rule.rows[1]
+  }
+  const [first] = ordered as [(typeof shares)[number]]
+  const of = first.rule.rows?.[2]
+  if (next !== of) throw new Error(`toStored '${name}': expected ${of} rows, got ${next}.`)
+  const values = new Float32Array(ordered.reduce((total, { tensor }) => total + tensor.values.length, 0))
+  let at = 0
+  for (const { tensor } of ordered) {
+    values.set(tensor.values, at)
+    at += tensor.values.length
+  }
+  return { shape: [of, ...first.tensor.shape.slice(1)], values }
 }
 
 const axesOf = (squeeze: number | readonly number[]): readonly number[] => [squeeze].flat()

@@ -46,23 +46,25 @@ export class LayerNorm extends Module {
 /** Normalises each of `groups` equal parts of the last axis by itself, then scales and shifts channel by channel. */
 export class GroupNorm extends Module {
   readonly weight: Variable
-  readonly bias: Variable
+  readonly bias: Variable | null
 
   constructor(
     readonly groups: number,
     readonly width: number,
     readonly eps = 1e-5,
+    options: { readonly bias?: boolean } = {},
   ) {
     super()
     if (width % groups !== 0)
       throw new RangeError(`GroupNorm: expected a width in multiples of ${groups}, got ${width}.`)
     this.weight = parameter(constant([width], 1))
-    this.bias = parameter(constant([width], 0))
+    this.bias = (options.bias ?? true) ? parameter(constant([width], 0)) : null
   }
 
   forward(x: Tensor): Tensor {
     const normed = layerNorm({ x: reshape(x, [-1, this.width / this.groups]) }, { eps: this.eps }).y
-    return add(mul(reshape(normed, x.shape), this.weight), this.bias)
+    const scaled = mul(reshape(normed, x.shape), this.weight)
+    return this.bias ? add(scaled, this.bias) : scaled
   }
 }
 

@@ -1,0 +1,148 @@
+import {
+  constant,
+  dims,
+  type Gaps,
+  GroupNorm,
+  gapsOf,
+  Linear,
+  type LinearOptions,
+  type Mixed,
+  type MixerTraits,
+  Module,
+  mlstm,
+  type Pass,
+  type Rng,
+  type SequenceMixer,
+  softCap,
+} from '@mneme/core-tensor'
+import { add, expandDims, mul, reshape, sigmoid, sub, type Tensor, tensor1d, zeros } from '@tensorflow/tfjs-core'
+
+export interface MlstmOptions {
+  readonly dModel: number
+  readonly nHeads: number
+  /** Widths of keys and of values, all heads together, over dModel. */
+  readonly expandK: number
+  readonly expandV: number
+  /** Gates' pre-activations are bounded by this. */
+  readonly gateCap: number
+  /** What the bias of the input gate starts at: far below zero lets memories fill slowly. */
+  readonly inputGateBias: number
+  /** Added to the denominator of the readout. */
+  readonly eps: number
+  readonly normEps: number
+  /** Tokens a block of matrix products; changes cost, not results. */
+  readonly chunk: number
+  readonly projection?: LinearOptions
+}
+
+export type MlstmState = {
+  /** Memory `[B, H, K, V]` and normaliser `[B, H, K]`, both divided by e^m; m `[B, H]`. */
+  readonly C: Tensor
+  readonly n: Tensor
+  readonly m: Tensor
+}
+
+/** Gates at padding: nothing comes in, nothing goes. */
+const SHUT = -1e30
+const OPEN = 1e3
+
+/**
+ * mLSTM: a matrix memory for each head, with an exponential input gate and a forget gate, read over a normaliser.
+ *
+ *   C_t = σ(f_t) C_{t-1} + e^{i_t} k_t v_tᵀ,   n_t = σ(f_t) n_{t-1} + e^{i_t} k_t
+ *   h_t = C_tᵀ q_t / max(|n_tᵀ q_t|, 1),   y_t = W_o(σ(o_t) ⊙ LayerNorm(h_t)),   q over √K, i and f capped softly
+ *
+ * The norm is by head. State C, n and the logarithm m of their scale, constant in T. Time O(T K V) a head.
+ * Paper: Beck et al. 2024, arXiv:2405.04517, section 2.3; Beck et al. 2025, arXiv:2503.13427, section 3.1, whose layer
+ * this is: without convolution and up-projection.
+ */
+export class MLSTM extends Module implements SequenceMixer<MlstmState> {
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
+  readonly qProj: Linear
+  readonly kProj: Linear
+  readonly vProj: Linear
+  readonly outputGate: Linear
+  readonly inputGate: Linear
+  readonly forgetGate: Linear
+  readonly norm: GroupNorm
+  readonly outProj: Linear
+  private readonly dKeys: number
+  private readonly dValues: number
+
+  constructor(
+    private readonly options: MlstmOptions,
+    rng: Rng,
+  ) {
+    super()
+    const { dModel: D, nHeads: H, expandK, expandV, inputGateBias, normEps, projection = { bias: false } } = options
+    this.dKeys = Math.trunc(D * expandK)
+    this.dValues = Math.trunc(D * expandV)
+    for (const width of [this.dKeys, this.dValues]) {
+      if (width % H !== 0) {
+        throw new RangeError(`MLSTM nHeads: expected a divisor of the inner width ${width}, got ${H}.`)
+      }
+    }
+    this.qProj = new Linear(D, this.dKeys, rng, projection)
+    this.kProj = new Linear(D, this.dKeys, rng, projection)
+    this.vProj = new Linear(D, this.dValues, rng, projection)
+    this.outputGate = new Linear(D, this.dValues, rng, projection)
+    // gates start the same for every token: shut for input, and from 3 to 6 over the heads for what is kept
+    this.inputGate = gate(D, H, rng, () => inputGateBias)
+    this.forgetGate = gate(D, H, rng, (h) => (H === 1 ? 3 : 3 + (3 * h) / (H - 1)))
+    this.norm = new GroupNorm(H, this.dValues, normEps, { bias: projection.bias ?? false })
+    this.outProj = new Linear(this.dValues, D, rng, projection)
+  }
+
+  initialState(batch: number): MlstmState {
+    const H = this.options.nHeads
+    const [K, V] = [this.dKeys / H, this.dValues / H]
+    return { C: constant([batch, H, K, V], 0), n: constant([batch, H, K], 0), m: constant([batch, H], 0) }
+  }
+
+  forward(x: Tensor, state?: MlstmState, pass?: Pass): Mixed<MlstmState> {
+    const { dModel, nHeads: H, gateCap, eps, chunk } = this.options
+    const { B, T } = dims('MLSTM.forward x', x, 'B T D', { D: dModel })
+    const gaps = gapsOf('MLSTM.forward', pass, B, T)
+    const heads = (y: Tensor): Tensor => reshape(y, [B, T, H, -1])
+    const cap = softCap(gateCap)
+    const inputGate = atTokens(cap(this.inputGate.forward(x)), gaps, SHUT)
+    const forgetGate = atTokens(cap(this.forgetGate.forward(x)), gaps, OPEN)
+    const { h, ...after } = mlstm(
+      {
+        q: heads(this.qProj.forward(x)),
+        k: heads(this.kProj.forward(x)),
+        v: heads(this.vProj.forward(x)),
+        inputGate,
+        forgetGate,
+        ...(gaps && { resets: gaps.starts }),
+        ...(state ?? this.initialState(B)),
+      },
+      { eps, chunk },
+    )
+    pass?.record?.record('inputGate', inputGate)
+    pass?.record?.record('forgetGate', forgetGate)
+    pass?.record?.record('memory', after.C)
+    const read = this.norm.forward(reshape(h, [B, T, this.dValues]))
+    return { y: this.outProj.forward(mul(sigmoid(this.outputGate.forward(x)), read)), state: after }
+  }
+
+  stateBytes(): number {
+    const H = this.options.nHeads
+    return 4 * ((this.dKeys * this.dValues) / H + this.dKeys + H)
+  }
+}
+
+function gate(dModel: number, heads: number, rng: Rng, bias: (head: number) => number): Linear {
+  const linear = new Linear(dModel, heads, rng, { init: (_, shape) => zeros([...shape]) })
+  const start = tensor1d(Float32Array.from({ length: heads }, (_, h) => bias(h)))
+  linear.bias?.assign(start)
+  start.dispose()
+  return linear
+}
+
+/** The gate at tokens, and `otherwise` at padding. */
+function atTokens(x: Tensor, gaps: Gaps | null, otherwise: number): Tensor {
+  if (gaps === null) return x
+  const isToken = expandDims(gaps.tokens, 2)
+  return add(mul(x, isToken), mul(sub(1, isToken), otherwise))
+}
