@@ -33,6 +33,7 @@ export interface DecoderParts {
   readonly headStd?: number
   readonly embeddingScale?: number
   readonly embeddingNorm?: TokenMap
+  readonly scoreCap?: number
   /** A bias on the scores of a tied output. */
   readonly headBias?: boolean
 }
@@ -60,5 +61,6 @@ export function decoder(config: DecoderConfig, parts: DecoderParts): LanguageMod
     headBias: parts.headBias ? parameter(constant([vocabulary], 0)) : null,
     embeddingScale: parts.embeddingScale ?? 1,
     embeddingNorm: parts.embeddingNorm ?? null,
+    ...(parts.scoreCap !== undefined && { scoreCap: parts.scoreCap }),
   })
 }

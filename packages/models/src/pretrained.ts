@@ -6,7 +6,7 @@ import {
   unknownName,
 } from '@mneme/core-tensor'
 import { formatConfigJson, parseConfigJson } from '@mneme/core-tensor/io/json'
-import { fromStored, storedNames, toStored } from '@mneme/core-tensor/io/name-map'
+import { fromStored, storedNames, storedShape, toStored } from '@mneme/core-tensor/io/name-map'
 import { type Checkpoint, openCheckpoint, writeCheckpoint } from '@mneme/core-tensor/io/sharded'
 import type { CheckpointDirectory, CheckpointStore } from '@mneme/core-tensor/io/store'
 import { type AnyPaper, loadPaper, publishedTypes } from './registry.js'
@@ -89,10 +89,13 @@ async function loadInto(
   const tensors: Record<string, NamedTensor> = {}
   let loaded = 0
   progressCallback?.({ status: 'initiate', loaded, total: names.size })
+  // a tensor that several parameters share is read once
+  const shared = new Map<string, NamedTensor>()
   for (const [path, { name, rule }] of names) {
     signal?.throwIfAborted()
-    const stored = await checkpoint.read(name)
-    tensors[path] = fromStored({ shape: stored.shape, values: toFloat(stored.values, name, where) }, rule)
+    const stored = shared.get(name) ?? (await readFloats(checkpoint, name, where))
+    if (rule.rows !== undefined) shared.set(name, stored)
+    tensors[path] = fromStored(stored, rule)
     loaded++
     progressCallback?.({ status: 'progress', loaded, total: names.size })
   }
@@ -113,11 +116,7 @@ function checkNames(
   for (const [path, { name, rule }] of names) {
     expected.add(name)
     const entry = checkpoint.entries.get(name)
-    const shape = toStored(
-      { shape: shapes.get(path) ?? [], values: new Float32Array(0) },
-      { ...rule, transpose: false },
-    ).shape
-    const wanted = rule.transpose ? [...shape].reverse() : shape
+    const wanted = storedShape(shapes.get(path) ?? [], rule)
     if (entry === undefined) problems.push(`  missing '${name}' [${wanted.join(', ')}]`)
     else if (entry.shape.join() !== wanted.join()) {
       problems.push(`  '${name}': expected [${wanted.join(', ')}], got [${entry.shape.join(', ')}]`)
@@ -130,6 +129,11 @@ function checkNames(
   if (problems.length > 0) {
     throw new RangeError(`${where}: the tensors do not fit what config.json describes.\n${problems.join('\n')}`)
   }
+}
+
+async function readFloats(checkpoint: Checkpoint, name: string, where: string): Promise<NamedTensor> {
+  const { shape, values } = await checkpoint.read(name)
+  return { shape, values: toFloat(values, name, where) }
 }
 
 function toFloat(values: ArrayLike<number> | BigInt64Array, name: string, where: string): Float32Array {
@@ -152,10 +156,10 @@ export async function savePretrained(
   if (layout === undefined) throw new Error(`savePretrained: '${paper.card.key}' has no published layout.`)
   const dict = await model.stateDict()
   const tensors = new Map(
-    [...storedNames(Object.keys(dict), layout.names(config))].map(([path, { name, rule }]) => {
-      const { shape, values } = toStored(dict[path] as NamedTensor, rule)
-      return [name, { dtype: 'F32' as const, shape, values }]
-    }),
+    Array.from(
+      toStored(dict, storedNames(Object.keys(dict), layout.names(config))),
+      ([name, tensor]) => [name, { dtype: 'F32' as const, ...tensor }] as const,
+    ),
   )
   await writeCheckpoint(store, tensors, { metadata: { format: 'pt' } })
   const text = formatConfigJson({ ...published, ...layout.publish(config) })

@@ -11,6 +11,7 @@ const papers = {
   titans: () => import('./titans.js'),
   transformer: () => import('./transformer.js'),
   'transformer-xl': () => import('./transformer-xl.js'),
+  xlstm: () => import('./xlstm.js'),
 } satisfies Record<string, () => Promise<{ readonly default: unknown }>>
 
 export type PaperKey = keyof typeof papers
@@ -31,6 +32,7 @@ export const publishedTypes = {
   retnet: 'retnet',
   rwkv: 'rwkv',
   rwkv6: 'rwkv',
+  xlstm: 'xlstm',
 } satisfies Record<string, PaperKey>
 
 /**
