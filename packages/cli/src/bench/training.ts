@@ -1,4 +1,5 @@
-import { Rng, valueAndGrads } from '@mneme/core-tensor'
+import { nextTokenLoss, Rng, valueAndGrads } from '@mneme/core-tensor'
+import { createModel } from '@mneme/models'
 import { MinGRU } from '@mneme/recurrent/min-rnn'
 import { AdamW, Run, resolveExperiment } from '@mneme/training'
 import * as tf from '@tensorflow/tfjs-core'
@@ -70,6 +71,33 @@ export interface DefaultRun {
   readonly curve: readonly { readonly step: number; readonly seconds: number; readonly lossNats: number }[]
   /** Live tensors after the first and the last step. */
   readonly tensors: readonly [number, number]
+}
+
+/** One AdamW step of a language model of two minGRU layers, 128 wide, on 8 rows of 256 tokens out of 64. */
+export async function languageModelStep(): Promise<Timing> {
+  const model = await createModel('min-rnn', { vocabulary: 64, dModel: 128, nLayers: 2, expansion: 1, ffMult: 1 })
+  const optimizer = new AdamW(model, { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.01 })
+  const rng = new Rng(0)
+  const ids = (): tf.Tensor =>
+    tf.tensor2d(
+      Int32Array.from({ length: 8 * 256 }, () => rng.int(0, 64)),
+      [8, 256],
+      'int32',
+    )
+  const [inputs, targets] = [ids(), ids()]
+  const timing = await timed(async () => {
+    const { value, grads } = valueAndGrads(
+      () => nextTokenLoss(model.forward(inputs).y, targets).loss,
+      optimizer.parameters,
+    )
+    optimizer.step(grads, 1e-3)
+    await value.data()
+    for (const t of [value, ...grads]) t?.dispose()
+  }, 3000)
+  for (const t of [inputs, targets]) t.dispose()
+  optimizer.dispose()
+  model.dispose()
+  return timing
 }
 
 /** The run that the playground starts with. */
