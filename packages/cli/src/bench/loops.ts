@@ -17,6 +17,7 @@ import {
   sub,
   sum,
   type Tensor,
+  transpose,
   unstack,
   zeros,
 } from '@tensorflow/tfjs-core'
@@ -98,11 +99,12 @@ function gatedLinearAttention(inputs: Inputs): Tensor {
   const K = q.shape[3] as number
   const [qs, ks, vs] = [rows(q, H), rows(k, H), rows(v, H)]
   const decays = inputs.logDecay && rows(exp(inputs.logDecay), H)
-  return loop(T, reshape(inputs.state ?? zeros([B, H, K, V]), [B * H, K, V]), (S, t) => {
+  const o = loop(T, reshape(inputs.state ?? zeros([B, H, K, V]), [B * H, K, V]), (S, t) => {
     const column = decays && reshape(decays[t] as Tensor, [B * H, -1, 1])
     const next = add(column ? mul(column, S) : S, matMul(ks[t] as Tensor, vs[t] as Tensor, true, false))
     return [next, squeeze(matMul(mul(qs[t] as Tensor, K ** -0.5), next), [1])]
   })
+  return transpose(reshape(o, [B, H, T, V]), [0, 2, 1, 3])
 }
 
 function deltaRule(inputs: Inputs): Tensor {
@@ -112,12 +114,13 @@ function deltaRule(inputs: Inputs): Tensor {
   const [qs, ks, vs] = [rows(q, H), rows(k, H), rows(v, H)]
   const betas = rows(expandDims(given(inputs, 'beta'), 3), H)
   const decays = inputs.logDecay && rows(expandDims(exp(inputs.logDecay), 3), H)
-  return loop(T, reshape(inputs.state ?? zeros([B, H, K, V]), [B * H, K, V]), (S, t) => {
+  const o = loop(T, reshape(inputs.state ?? zeros([B, H, K, V]), [B * H, K, V]), (S, t) => {
     const kept = decays ? mul(decays[t] as Tensor, S) : S
     const error = sub(vs[t] as Tensor, matMul(ks[t] as Tensor, kept))
     const next = add(kept, matMul(ks[t] as Tensor, mul(betas[t] as Tensor, error), true, false))
     return [next, squeeze(matMul(mul(qs[t] as Tensor, K ** -0.5), next), [1])]
   })
+  return transpose(reshape(o, [B, H, T, V]), [0, 2, 1, 3])
 }
 
 function wkv4(inputs: Inputs): Tensor {
