@@ -1,6 +1,8 @@
 export { adamW } from './adam-w'
 export { addRow, sumRows } from './affine'
 export { crossEntropy, crossEntropyBackward } from './cross-entropy'
+export { deltaRule, deltaRuleScratch } from './delta-rule'
+export { deltaRuleBackward, deltaRuleBackwardScratch } from './delta-rule-backward'
 export { embedding } from './embedding'
 export { gatedLinearAttention, gatedLinearAttentionScratch } from './gated-linear-attention'
 export { gatedLinearAttentionBackward, gatedLinearAttentionBackwardScratch } from './gated-linear-attention-backward'

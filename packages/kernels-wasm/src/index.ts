@@ -16,6 +16,7 @@ import {
 import { adamW } from './adam-w.js'
 import { affine } from './affine.js'
 import { crossEntropy } from './cross-entropy.js'
+import { deltaRule } from './delta-rule.js'
 import { embedding } from './embedding.js'
 import { gatedLinearAttention } from './gated-linear-attention.js'
 import { gelu } from './gelu.js'
@@ -43,6 +44,7 @@ const opKernels = {
   adamW,
   affine,
   crossEntropy,
+  deltaRule,
   embedding,
   gatedLinearAttention,
   gelu,
