@@ -120,6 +120,20 @@ function deltaRule(inputs: Inputs): Tensor {
   })
 }
 
+function dplrDeltaRule(inputs: Inputs): Tensor {
+  const [B, T, H, V] = given(inputs, 'v').shape as [number, number, number, number]
+  const [qs, ks, vs] = [rows(given(inputs, 'q'), H), rows(given(inputs, 'k'), H), rows(given(inputs, 'v'), H)]
+  const [as, bs] = [rows(given(inputs, 'a'), H), rows(given(inputs, 'b'), H)]
+  const K = given(inputs, 'q').shape[3] as number
+  const decays = inputs.logDecay && rows(exp(inputs.logDecay), H)
+  return loop(T, reshape(inputs.state ?? zeros([B, H, K, V]), [B * H, K, V]), (S, t) => {
+    const kept = decays ? mul(reshape(decays[t] as Tensor, [B * H, K, 1]), S) : S
+    const read = matMul(bs[t] as Tensor, matMul(as[t] as Tensor, S), true, false)
+    const next = add(add(kept, read), matMul(ks[t] as Tensor, vs[t] as Tensor, true, false))
+    return [next, squeeze(matMul(mul(qs[t] as Tensor, K ** -0.5), next), [1])]
+  })
+}
+
 function wkv4(inputs: Inputs): Tensor {
   const [k, v] = [given(inputs, 'k'), given(inputs, 'v')]
   const [B, T, D] = k.shape as [number, number, number]
@@ -144,5 +158,6 @@ export const loops: Readonly<Record<string, (inputs: Inputs) => Tensor>> = {
   selectiveScan,
   gatedLinearAttention,
   deltaRule,
+  dplrDeltaRule,
   wkv4,
 }

@@ -5,8 +5,6 @@ import {
   cumsum,
   equal,
   exp,
-  expandDims,
-  eye,
   matMul,
   minimum,
   mul,
@@ -22,6 +20,7 @@ import {
 } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
 import { chunked, unchunked } from './chunks.js'
+import { unitLowerInverse } from './unit-lower-inverse.js'
 
 interface Inputs {
   readonly q: Tensor
@@ -53,29 +52,6 @@ const lower = (C: number, strict: boolean): Tensor =>
     Float32Array.from({ length: C * C }, (_, i) => (i % C < Math.floor(i / C) + (strict ? 0 : 1) ? 1 : 0)),
     [C, C],
   )
-
-/**
- * Inverse of I + A for strictly lower triangular A `[N, C, C]`, by doubling the size of inverted diagonal blocks. Each
- * round only combines finished blocks, as forward substitution does: powers of A, which overflow when keys repeat,
- * never appear.
- */
-function unitLowerInverse(A: Tensor): Tensor {
-  const C = A.shape[1] as number
-  let inverse: Tensor = expandDims(eye(C), 0)
-  for (let size = 1; size < C; size *= 2) {
-    const block = tensor2d(
-      Float32Array.from({ length: C * C }, (_, n) => {
-        const [i, j] = [Math.floor(n / C), n % C]
-        const samePair = Math.floor(i / (2 * size)) === Math.floor(j / (2 * size))
-        return samePair && i % (2 * size) >= size && j % (2 * size) < size ? 1 : 0
-      }),
-      [C, C],
-    )
-    const below = mul(A, block)
-    inverse = sub(inverse, size === 1 ? below : matMul(matMul(inverse, below), inverse))
-  }
-  return inverse
-}
 
 function reference(inputs: Inputs, attrs: Attrs): Outputs {
   const [B, T, H, K] = inputs.q.shape as [number, number, number, number]
