@@ -45,6 +45,7 @@ const opKernels = {
   affine,
   crossEntropy,
   deltaRule,
+  dplrDeltaRule: deltaRule,
   embedding,
   gatedLinearAttention,
   gelu,
