@@ -1,4 +1,4 @@
-import { read, span, within } from '@mneme/testing/subject'
+import { onBackend, read, span, within } from '@mneme/testing/subject'
 import { expectClose, tolerances } from '@mneme/testing/tolerance'
 import {
   abs,
@@ -192,6 +192,38 @@ describe('identities of dplrDeltaRule', () => {
       const { state: _, ...second } = between(given, 9, T)
       await expectSame({ o: span(whole.o, 9, T - 9), state: whole.state }, dplrDeltaRule(second))
     }))
+})
+
+describe('dplrDeltaRule over several chunks', () => {
+  // kernels keep states further apart where they are narrow
+  test.each([3, 66, 130])('values %i wide: gradients as those of the reference on cpu', (width) =>
+    within(async () => {
+      const [ofKeys, ofValues] = [
+        [1, 150, 1, 4],
+        [1, 150, 1, width],
+      ]
+      const { spec } = dplrDeltaRule
+      const given = () => ({
+        q: drawn(1, ofKeys),
+        k: drawn(2, ofKeys),
+        v: drawn(3, ofValues),
+        a: unitLength(drawn(4, ofKeys)),
+        b: unitLength(drawn(5, ofKeys)),
+        logDecay: neg(abs(drawn(6, ofKeys))),
+      })
+      const dys = () => ({ o: drawn(7, ofValues), state: drawn(8, [1, 1, 4, width]) })
+      const expected = await onBackend('cpu', () => {
+        const grads = spec.gradient(dys(), given(), dys(), spec.attrs)
+        return Promise.all(Object.values(grads).map((grad) => read(grad)))
+      })
+      const inputs = given()
+      const grads = vjp(() => Object.values(dplrDeltaRule(inputs)), Object.values(inputs), Object.values(dys()))
+      for (const [i, name] of Object.keys(inputs).entries()) {
+        const known = expected[i] as Float32Array
+        expectClose(await read(grads[i] as Tensor), known, tolerances.gradient(), `gradient by ${name}`)
+      }
+    }),
+  )
 })
 
 /** The recurrence as it is written, in float64, for one row and one head of RWKV-7: a = -κ, b = κ times its rate. */
