@@ -1,6 +1,6 @@
 import { errorRow } from './delta-rule'
 import { decayRow, write } from './gated-state'
-import { addAndReadTwo, readTwo, writeTwo } from './low-rank-state'
+import { addAndReadOne, addAndReadTwo, readOne, writeTwo } from './low-rank-state'
 import {
   addScaled,
   copyRow,
@@ -97,7 +97,7 @@ export function deltaRuleBackward(
     const key = wholeRow(k + t * keyStep, spareK, keyBytes)
     const value = wholeRow(v + t * valueStep, spareV, valueBytes)
     const reader = readerOf(a, key, d, spareA, t * keyStep, keyBytes, keys)
-    readTwo(S, reader, reader, dSecond, x, keyBytes, row)
+    readOne(S, reader, x, keyBytes, row)
     if (a === 0) errorRow(value, x, f32.load(beta + t * heads * 4), x, u, row)
     if (t + 1 === tokens) break
     if (a === 0) write(S, S + size, d, key, u, keyBytes, row)
@@ -118,17 +118,21 @@ export function deltaRuleBackward(
     // what is written: k v^T and b x^T, or k u^T
     const low = a === 0 ? key : wholeRow(b + keyAt, spareB, keyBytes)
     const first = a === 0 ? u : wholeRow(v + t * valueStep, spareV, valueBytes)
-    const second = a === 0 ? u : x
+    const second = x
     if (a === 0) scaleRow(x, rate, u, row)
     scaleRow(query, scale, r, keys)
-    addAndReadTwo(dS, r, g, key, low, dFirst, dSecond, keyBytes, row)
     if (a === 0) {
+      addAndReadOne(dS, r, g, key, dFirst, keyBytes, row)
       f32.store(dBeta + t * heads * 4, dotRow(dFirst, x, row))
       scaleRow(dFirst, -rate, dSecond, row)
       scaleRow(dFirst, rate, dFirst, row)
+    } else {
+      addAndReadTwo(dS, r, g, key, low, dFirst, dSecond, keyBytes, row)
     }
     copyRow(dFirst, dv + t * valueStep, valueBytes)
-    backStates(states + t * size, dS, d, reader, first, second, g, dSecond, products, keys, size, row)
+    if (a === 0)
+      backStates<void>(states + t * size, dS, d, reader, first, second, g, dSecond, products, keys, size, row)
+    else backStates<v128>(states + t * size, dS, d, reader, first, second, g, dSecond, products, keys, size, row)
 
     multiplyRow(products, d, scale, grad, keys)
     addScaled(key, scale * dotRow(first, g, row), grad, keys)
@@ -165,9 +169,9 @@ function readerOf(a: usize, key: usize, d: usize, spare: usize, at: usize, keyBy
 
 /**
  * What one token's backward pass wants of the states: products S g, S dx, dS v, dS x and <dS, S> of each row, then
- * dS <- diag(d) dS + a dx^T.
+ * dS <- diag(d) dS + a dx^T. Second is void where there is no x.
  */
-function backStates(
+function backStates<Second>(
   S: usize,
   dS: usize,
   d: usize,
@@ -202,13 +206,13 @@ function backStates(
       const gj = v128.load(g + j)
       const dxj = v128.load(dx + j)
       const vj = v128.load(v + j)
-      const xj = v128.load(x + j)
+      const xj = isVoid<Second>() ? zero : v128.load(x + j)
       const s0 = v128.load(S + j)
       const c0 = v128.load(dS + j)
       read0 = madd(s0, gj, read0)
       reader0 = madd(s0, dxj, reader0)
       written0 = madd(c0, vj, written0)
-      low0 = madd(c0, xj, low0)
+      if (!isVoid<Second>()) low0 = madd(c0, xj, low0)
       kept0 = madd(c0, s0, kept0)
       v128.store(dS + j, madd(d0, c0, f32x4.mul(a0, dxj)))
       const s1 = v128.load(S + row + j)
@@ -216,14 +220,14 @@ function backStates(
       read1 = madd(s1, gj, read1)
       reader1 = madd(s1, dxj, reader1)
       written1 = madd(c1, vj, written1)
-      low1 = madd(c1, xj, low1)
+      if (!isVoid<Second>()) low1 = madd(c1, xj, low1)
       kept1 = madd(c1, s1, kept1)
       v128.store(dS + row + j, madd(d1, c1, f32x4.mul(a1, dxj)))
     }
     v128.store_lane<f64>(products, sums2(read0, read1), 0)
     v128.store_lane<f64>(products + keys, sums2(reader0, reader1), 0)
     v128.store_lane<f64>(products + 2 * keys, sums2(written0, written1), 0)
-    v128.store_lane<f64>(products + 3 * keys, sums2(low0, low1), 0)
+    if (!isVoid<Second>()) v128.store_lane<f64>(products + 3 * keys, sums2(low0, low1), 0)
     v128.store_lane<f64>(products + 4 * keys, sums2(kept0, kept1), 0)
     products += 8
     d += 8

@@ -1,5 +1,5 @@
 import { decayRow, write } from './gated-state'
-import { readTwo, writeTwo } from './low-rank-state'
+import { readOne, readTwo, writeTwo } from './low-rank-state'
 import { addScaled, copyRow, copyRows, dotRow, multiplyRow, wholeBytes, wholeRow } from './rows'
 
 /** Working memory of the forward pass of one head: its state, and rows of keys and values. */
@@ -67,13 +67,13 @@ export function deltaRule(
     const own = scale * dotRow(query, key, keys)
     if (a === 0) {
       multiplyRow(key, d, 1, spareA, keys)
-      readTwo(S, r, spareA, out, x, keyBytes, row)
+      readState(S, spareA, r, x, o === 0 ? 0 : out, keyBytes, row)
       errorRow(value, x, f32.load(beta + t * heads * 4), x, u, row)
       addScaled(u, own, out, row)
       write(S, S, d, key, u, keyBytes, row)
     } else {
       const low = wholeRow(b + keyAt, spareB, keyBytes)
-      readTwo(S, r, wholeRow(a + keyAt, spareA, keyBytes), out, x, keyBytes, row)
+      readState(S, wholeRow(a + keyAt, spareA, keyBytes), r, x, o === 0 ? 0 : out, keyBytes, row)
       addScaled(value, own, out, row)
       addScaled(x, scale * dotRow(query, low, keys), out, row)
       writeTwo(S, S, d, key, value, low, x, keyBytes, row)
@@ -81,6 +81,11 @@ export function deltaRule(
     if (o !== 0 && out === spareO) copyRow(out, o + valueAt, valueBytes)
   }
   copyRows(S, row, last, valueBytes, keyWidth, valueBytes)
+}
+
+function readState(S: usize, a: usize, r: usize, x: usize, o: usize, keys: usize, row: usize): void {
+  if (o === 0) readOne(S, a, x, keys, row)
+  else readTwo(S, a, r, x, o, keys, row)
 }
 
 /** What is wrong with what the state holds, v - x, and u = beta times it, which is written. */
