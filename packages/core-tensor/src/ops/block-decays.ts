@@ -1,4 +1,16 @@
-import { add, cast, concat, greater, maximum, mul, reshape, type Tensor, zeros } from '@tensorflow/tfjs-core'
+import {
+  add,
+  cast,
+  concat,
+  greater,
+  maximum,
+  mul,
+  pad,
+  reshape,
+  type Tensor,
+  transpose,
+  zeros,
+} from '@tensorflow/tfjs-core'
 import { chunked, halves } from './chunks.js'
 
 /** e^x is 0 in float32 from here on, so nothing is lost, and sums of such decays keep their digits. */
@@ -60,4 +72,28 @@ export function joined(
     toEnd: concat([add(before, second), endAfter], 1),
   }
   return { before, after, blocks }
+}
+
+/** Squares of s rows each, joined into P of 2 s: what the second half has of the first stands below, zeros above. */
+export function joinedSquares(squares: Tensor, below: Tensor, P: number, s: number): Tensor {
+  const [first, second] = halves(squares, P, s)
+  const right = pad(first, [
+    [0, 0],
+    [0, 0],
+    [0, s],
+  ])
+  return concat([right, concat([below, second], 2)], 1)
+}
+
+/** Chunks of C tokens, for one decay a token: sums of log-decays from token j to i in row i, `[chunks, C, C]`. */
+export function pairSums(tokens: BlockDecays, C: number): { pairs: Tensor; decays: BlockDecays } {
+  const count = tokens.across.shape[0] as number
+  let [pairs, decays]: [Tensor, BlockDecays] = [zeros([count, 1, 1]), tokens]
+  for (let s = 1; s < C; s *= 2) {
+    const P = count / (2 * s)
+    const { before, after, blocks } = joined(decays, P, s)
+    pairs = joinedSquares(pairs, add(after, transpose(before, [0, 2, 1])), P, s)
+    decays = blocks
+  }
+  return { pairs, decays }
 }

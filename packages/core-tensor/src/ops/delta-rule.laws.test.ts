@@ -248,38 +248,47 @@ async function recurrence(given: Readonly<Record<'q' | 'k' | 'v' | 'a' | 'b' | '
   return { o, state: S }
 }
 
-describe(`dplrDeltaRule over ${LONG} tokens`, () => {
+describe(`over ${LONG} tokens`, () => {
   const width = 3
   const shape = [1, LONG, 1, width]
-
-  test.each([
+  const decays = [
     ['near 1', (x: Tensor): Tensor => mul(x, -1e-6)],
     ['near 0', (x: Tensor): Tensor => mul(x, -60)],
     ['of all sizes', (x: Tensor): Tensor => neg(exp(mul(x, 8)))],
     ['of 0 and 1', (x: Tensor): Tensor => mul(greater(x, 0.5), -1e4)],
-  ])('decays %s: values as in float64, gradients finite', (_, decay) =>
+  ] as const
+  const sequences = () => ({ q: drawn(1, shape), v: drawn(4, shape), key: unitLength(drawn(2, shape)) })
+
+  async function expectRight(f: () => Outcome, inputs: Tensor[], expected: Awaited<ReturnType<typeof recurrence>>) {
+    const { o, state } = f()
+    expectClose(await read(o), expected.o, tolerances.forward(), 'o')
+    expectClose(await read(state), expected.state, tolerances.forward(), 'state')
+    for (const grad of vjp(() => Object.values(f()), inputs, [fill(o.shape, 1), fill(state.shape, 1)])) {
+      expect((await read(grad)).every(Number.isFinite)).toBe(true)
+    }
+  }
+
+  test.each(decays)('deltaRule, decays %s: values as in float64, gradients finite', (_, decay) =>
     within(async () => {
-      const key = unitLength(drawn(2, shape))
-      const given = {
-        q: drawn(1, shape),
-        k: drawn(3, shape),
-        v: drawn(4, shape),
-        a: neg(key),
-        b: mul(key, sigmoid(drawn(5, shape))),
-        logDecay: decay(abs(drawn(6, shape))),
-      }
-      const { o, state } = dplrDeltaRule(given, { scale: 1 })
+      const { q, v, key: k } = sequences()
+      const beta = sigmoid(drawn(5, shape.slice(0, 3)))
+      const logDecay = decay(abs(drawn(6, shape.slice(0, 3))))
+      const written = mul(k, expandDims(beta, 3))
+      const perKey = tile(expandDims(logDecay, 3), [1, 1, 1, width])
+      const a = neg(mul(k, exp(perKey)))
+      const expected = await recurrence({ q, k: written, v, a, b: written, logDecay: perKey }, width)
+      const given = { q, k, v, beta, logDecay }
+      await expectRight(() => deltaRule(given, { scale: 1 }), Object.values(given), expected)
+    }),
+  )
+
+  test.each(decays)('dplrDeltaRule, decays %s: values as in float64, gradients finite', (_, decay) =>
+    within(async () => {
+      const { q, v, key } = sequences()
+      const b = mul(key, sigmoid(drawn(5, shape)))
+      const given = { q, k: drawn(3, shape), v, a: neg(key), b, logDecay: decay(abs(drawn(6, shape))) }
       const expected = await recurrence(given, width)
-      expectClose(await read(o), expected.o, tolerances.forward(), 'o')
-      expectClose(await read(state), expected.state, tolerances.forward(), 'state')
-      const cotangents = [fill(o.shape, 1), fill(state.shape, 1)]
-      for (const grad of vjp(
-        () => Object.values(dplrDeltaRule(given, { scale: 1 })),
-        Object.values(given),
-        cotangents,
-      )) {
-        expect((await read(grad)).every(Number.isFinite)).toBe(true)
-      }
+      await expectRight(() => dplrDeltaRule(given, { scale: 1 }), Object.values(given), expected)
     }),
   )
 })

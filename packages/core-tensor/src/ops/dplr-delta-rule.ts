@@ -1,20 +1,6 @@
-import {
-  add,
-  concat,
-  exp,
-  matMul,
-  mul,
-  neg,
-  pad,
-  reshape,
-  stack,
-  sum,
-  type Tensor,
-  unstack,
-  zeros,
-} from '@tensorflow/tfjs-core'
+import { add, exp, matMul, mul, neg, reshape, stack, sum, type Tensor, unstack, zeros } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
-import { type BlockDecays, joined, logDecays, tokenDecays } from './block-decays.js'
+import { type BlockDecays, joined, joinedSquares, logDecays, tokenDecays } from './block-decays.js'
 import { chunked, halves, unchunked } from './chunks.js'
 import { unitLowerInverse } from './unit-lower-inverse.js'
 
@@ -68,21 +54,14 @@ function decayedPairs(rows: Rows, tokens: BlockDecays, C: number): { pairs: Pair
     const reader = (x: Tensor): Tensor => mul(halves(x, P, s)[1], keptAfter)
     const writer = (x: Tensor): Tensor => mul(halves(x, P, s)[0], keptBefore)
     const [a, q, b, k] = [reader(rows.a), reader(rows.q), writer(rows.b), writer(rows.k)]
-    // the second block reads the first: a square of products below those of the two
-    const below = (x: Tensor, read: Tensor, written: Tensor): Tensor => {
-      const [first, second] = halves(x, P, s)
-      const right = pad(first, [
-        [0, 0],
-        [0, 0],
-        [0, s],
-      ])
-      return concat([right, concat([matMul(read, written, false, true), second], 2)], 1)
-    }
+    // the second block reads the first
+    const join = (x: Tensor, read: Tensor, written: Tensor): Tensor =>
+      joinedSquares(x, matMul(read, written, false, true), P, s)
     pairs = {
-      ab: below(pairs.ab, a, b),
-      ak: below(pairs.ak, a, k),
-      qb: below(pairs.qb, q, b),
-      qk: below(pairs.qk, q, k),
+      ab: join(pairs.ab, a, b),
+      ak: join(pairs.ak, a, k),
+      qb: join(pairs.qb, q, b),
+      qk: join(pairs.qk, q, k),
     }
     decays = blocks
   }
