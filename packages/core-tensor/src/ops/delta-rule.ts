@@ -141,9 +141,8 @@ export const deltaRule = defineOp<Inputs, Attrs, Outputs>({
   attrs: { chunk: 64, scale: 0 },
   reference,
   gradient: differentiated(reference),
-  cost({ B = 1, T = 1, H = 1, K = 1, V = 1 }, { chunk: C }) {
-    const perToken = 2 * (C * K + C * V + 2 * K * V) + (2 / 3) * C * C
-    return { flops: B * H * T * perToken, bytes: 4 * B * H * T * (2 * K + 2 * V + 2), passes: 1 }
+  cost({ B = 1, T = 1, H = 1, K = 1, V = 1 }) {
+    return { flops: 7 * B * H * T * K * V, bytes: 4 * B * H * T * (2 * K + 2 * V + 2), passes: 1 }
   },
   examples: [
     { dims: { B: 2, T: 1, H: 2, K: 3, V: 4 }, omit: ['resets'] },

@@ -145,7 +145,7 @@ export const dplrDeltaRule = defineOp<DplrDeltaRuleInputs, Attrs, Outputs>({
   reference,
   gradient: differentiated(reference),
   cost({ B = 1, T = 1, H = 1, K = 1, V = 1 }) {
-    return { flops: 11 * B * T * H * K * V, bytes: 4 * B * T * H * (5 * K + 2 * V), passes: 1 }
+    return { flops: 9 * B * T * H * K * V, bytes: 4 * B * T * H * (5 * K + 2 * V), passes: 1 }
   },
   examples: [
     { dims: { B: 2, T: 1, H: 2, K: 3, V: 4 }, omit: ['resets'] },
