@@ -151,7 +151,7 @@ export const deltaRule = defineOp<Inputs, Attrs, Outputs>({
     { dims: { B: 1, T: 5, H: 2, K: 7, V: 21 }, omit: ['resets'] },
     { dims: { B: 1, T: 63, H: 2, K: 5, V: 7 }, attrs: { chunk: 16, scale: 1 }, omit: ['resets', 'state'] },
     { dims: { B: 1, T: 64, H: 3, K: 8, V: 5 }, omit: ['logDecay', 'resets', 'state'] },
-    { dims: { B: 1, T: 65, H: 1, K: 4, V: 6 }, omit: ['state'] },
+    { dims: { B: 1, T: 65, H: 1, K: 4, V: 6 }, attrs: { chunk: 16 }, omit: ['state'] },
     { dims: { B: 1, T: 1000, H: 1, K: 9, V: 3 }, omit: ['state'] },
     { dims: { B: 2, T: 1024, H: 4, K: 32, V: 32 }, omit: ['resets'] },
   ],
