@@ -4,6 +4,7 @@ import { add, expandDims, mul, reshape, type Tensor, tensor, transpose } from '@
 import { silu } from './nn/activations.js'
 import { complexLinearScan } from './ops/complex-linear-scan.js'
 import { deltaRule } from './ops/delta-rule.js'
+import { dplrDeltaRule } from './ops/dplr-delta-rule.js'
 import { type GatedLinearAttentionInputs, gatedLinearAttention } from './ops/gated-linear-attention.js'
 import { linearScan } from './ops/linear-scan.js'
 import { mlstm } from './ops/mlstm.js'
@@ -61,6 +62,10 @@ const kernels: Readonly<Record<string, Kernel>> = {
   }),
   'kernel-gated-delta-rule': kernel(['q', 'k', 'v', 'beta', 'g', 'h0'], ({ g, h0, ...inputs }) => {
     const { o, state } = deltaRule({ ...inputs, logDecay: g, state: h0 }, { chunk: 16 })
+    return { o, final_state: state }
+  }),
+  'kernel-wkv7': kernel(['r', 'w', 'k', 'v', 'a', 'b', 'S0'], ({ r, w, S0, ...inputs }) => {
+    const { o, state } = dplrDeltaRule({ ...inputs, q: r, logDecay: w, state: S0 }, { chunk: 16, scale: 1 })
     return { o, final_state: state }
   }),
   'kernel-gla': kernel(['q', 'k', 'v', 'gk', 'h0'], ({ gk, ...inputs }) => gated({ ...inputs, logDecay: gk })),

@@ -1,15 +1,12 @@
 import { decayRow, readRow, write } from './gated-state'
-import { addRow, copyRow, copyRows, dotRow, wholeBytes, wholeRow } from './rows'
-import { madd, sum4 } from './simd'
-
-/** Rows of a state are walked two by two. */
-function stateBytes(keyWidth: usize, valueWidth: usize): usize {
-  return ((keyWidth + 1) & ~1) * wholeBytes(valueWidth)
-}
+import { addRow, copyRow, copyRows, dotRow, pairedBytes, scaleRow, sumRow, wholeBytes, wholeRow } from './rows'
+import { madd, sums2 } from './simd'
 
 /** Working memory of the backward pass: the cotangent of a state, a state and decays at each token, rows. */
 export function gatedLinearAttentionBackwardScratch(time: usize, keyWidth: usize, valueWidth: usize): usize {
-  return (1 + time) * stateBytes(keyWidth, valueWidth) + (time + 12) * wholeBytes(keyWidth) + 3 * wholeBytes(valueWidth)
+  return (
+    (1 + time) * pairedBytes(keyWidth, valueWidth) + (time + 12) * wholeBytes(keyWidth) + 3 * wholeBytes(valueWidth)
+  )
 }
 
 /**
@@ -47,7 +44,7 @@ export function gatedLinearAttentionBackward(
   const valueBytes = valueWidth * 4
   const keys = wholeBytes(keyWidth)
   const row = wholeBytes(valueWidth)
-  const size = stateBytes(keyWidth, valueWidth)
+  const size = pairedBytes(keyWidth, valueWidth)
   const decays = scratch
   const spare = decays + <usize>time * keys
   const spareQ = spare + keys
@@ -99,17 +96,6 @@ export function gatedLinearAttentionBackward(
   }
   if (dBonus !== 0) addRow(grads + 3 * keys, dBonus, keyBytes)
   if (dState !== 0) copyRows(dS, row, dState, valueBytes, keyWidth, valueBytes)
-}
-
-function scaleRow(x: usize, by: f32, out: usize, row: usize): void {
-  const by4 = f32x4.splat(by)
-  for (let j: usize = 0; j < row; j += 16) v128.store(out + j, f32x4.mul(v128.load(x + j), by4))
-}
-
-/** Sums of x and of y in the first two lanes. */
-function sums2(x: v128, y: v128): v128 {
-  const halves = f32x4.add(v128.shuffle<f32>(x, y, 0, 1, 4, 5), v128.shuffle<f32>(x, y, 2, 3, 6, 7))
-  return f32x4.add(v128.shuffle<f32>(halves, halves, 0, 2, 0, 2), v128.shuffle<f32>(halves, halves, 1, 3, 1, 3))
 }
 
 /**
@@ -215,7 +201,5 @@ function addDecay(grad: usize, to: usize, channels: usize, keys: usize): void {
     addRow(grad, to, channels * 4)
     return
   }
-  let sums = f32x4.splat(0)
-  for (let i: usize = 0; i < keys; i += 16) sums = f32x4.add(sums, v128.load(grad + i))
-  f32.store(to, f32.load(to) + sum4(sums))
+  f32.store(to, f32.load(to) + sumRow(grad, keys))
 }

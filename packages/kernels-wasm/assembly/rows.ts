@@ -23,6 +23,33 @@ export function wholeRow(row: usize, spare: usize, bytes: usize): usize {
   return spare
 }
 
+/** out = by x over whole vectors; `out` may be x. */
+export function scaleRow(x: usize, by: f32, out: usize, bytes: usize): void {
+  const by4 = f32x4.splat(by)
+  for (let i: usize = 0; i < bytes; i += 16) v128.store(out + i, f32x4.mul(v128.load(x + i), by4))
+}
+
+/** out = by x y over whole vectors. */
+export function multiplyRow(x: usize, y: usize, by: f32, out: usize, bytes: usize): void {
+  const by4 = f32x4.splat(by)
+  for (let i: usize = 0; i < bytes; i += 16) {
+    v128.store(out + i, f32x4.mul(f32x4.mul(by4, v128.load(x + i)), v128.load(y + i)))
+  }
+}
+
+/** out += by x over whole vectors. */
+export function addScaled(x: usize, by: f32, out: usize, bytes: usize): void {
+  const by4 = f32x4.splat(by)
+  for (let i: usize = 0; i < bytes; i += 16) v128.store(out + i, madd(by4, v128.load(x + i), v128.load(out + i)))
+}
+
+/** The sum over `bytes`, a multiple of 16. */
+export function sumRow(x: usize, bytes: usize): f32 {
+  let sums = f32x4.splat(0)
+  for (let i: usize = 0; i < bytes; i += 16) sums = f32x4.add(sums, v128.load(x + i))
+  return sum4(sums)
+}
+
 /** <x, y> over `bytes`, a multiple of 16. */
 export function dotRow(x: usize, y: usize, bytes: usize): f32 {
   let sums = f32x4.splat(0)
@@ -60,4 +87,9 @@ export function addTimes(to: usize, from: usize, factor: f32, width: i32): void 
   let n: usize = 0
   for (; n < whole; n += 16) v128.store(to + n, madd(factors, v128.load(from + n), v128.load(to + n)))
   for (; n < row; n += 4) f32.store(to + n, f32.load(to + n) + factor * f32.load(from + n))
+}
+
+/** Bytes of a state of K rows of V floats in whole vectors, where rows are walked two by two. */
+export function pairedBytes(keyWidth: usize, valueWidth: usize): usize {
+  return ((keyWidth + 1) & ~1) * wholeBytes(valueWidth)
 }

@@ -1,6 +1,16 @@
 import { type GatedLinearAttentionSizes, gatedLinearAttentionSizes, type OpKernel } from '@mneme/core-tensor'
 import type { TensorInfo } from '@tensorflow/tfjs-core'
 import { type Heap, heapOf, typesFit } from './heap.js'
+import {
+  blocksOf,
+  borderOf,
+  chunkOf,
+  FORWARD_TOKENS,
+  placesOf,
+  type StateMemory,
+  stateMemory,
+  within,
+} from './matrix-state.js'
 
 type Inputs = Readonly<Record<'q' | 'k' | 'v', TensorInfo>> & {
   readonly [Name in 'logDecay' | 'bonus' | 'resets' | 'state']?: TensorInfo
@@ -56,7 +66,8 @@ export const gatedLinearAttention: OpKernel = {
     const dBonus = bonus && heap.zeros(bonus.shape)
     const dState = heap.output((dys.state as TensorInfo).shape)
     const chunk = chunkOf(sizes)
-    const memory = memoryOf(heap, sizes, chunk)
+    const { gatedLinearAttentionScratch: forward, gatedLinearAttentionBackwardScratch: back } = heap.kernels
+    const memory = stateMemory(heap, sizes, chunk, Math.max(forward(K, V), back(chunk, K, V)))
     for (const { b, from } of blocksOf(sizes, chunk).reverse()) {
       if (from + chunk >= T) keepBorders(heap, inputs as Inputs, sizes, chunk, b, memory)
       for (const at of placesOf(sizes, b, from)) {
@@ -99,45 +110,6 @@ export const gatedLinearAttention: OpKernel = {
   },
 }
 
-/** Tokens that a head takes before it is the next one's turn. */
-const FORWARD_TOKENS = 64
-/** States of one chunk should stay in a core's own cache; those at the borders must not grow without end. */
-const CHUNK_BYTES = 2 ** 17
-const BORDER_BYTES = 2 ** 26
-
-function chunkOf({ T, H, K, V }: GatedLinearAttentionSizes): number {
-  const stateBytes = 4 * K * V
-  const cached = Math.min(64, Math.max(8, Math.floor(CHUNK_BYTES / stateBytes)))
-  const small = (T / cached) * H * stateBytes <= BORDER_BYTES
-  return Math.min(T, small ? cached : Math.ceil(Math.sqrt(T)))
-}
-
-/** The first tokens of blocks of `tokens`, row after row. */
-function blocksOf({ B, T }: GatedLinearAttentionSizes, tokens: number): { b: number; from: number }[] {
-  const count = Math.ceil(T / tokens)
-  return Array.from({ length: B * count }, (_, n) => ({ b: Math.floor(n / count), from: (n % count) * tokens }))
-}
-
-/** Working memory of the backward pass. */
-interface Memory {
-  readonly scratch: number
-  /** States of all heads of one row at the starts of chunks, from the second on. */
-  readonly borders: number
-  readonly borderBytes: number
-}
-
-function memoryOf(heap: Heap, { T, H, K, V }: GatedLinearAttentionSizes, chunk: number): Memory {
-  const borderBytes = 4 * H * K * V
-  const count = Math.ceil(T / chunk) - 1
-  const forward = heap.kernels.gatedLinearAttentionScratch(K, V)
-  const backward = heap.kernels.gatedLinearAttentionBackwardScratch(chunk, K, V)
-  const borders = heap.scratch(count * borderBytes + Math.max(forward, backward))
-  return { scratch: borders + count * borderBytes, borders, borderBytes }
-}
-
-const borderOf = ({ borders, borderBytes }: Memory, n: number, { head }: Place): number =>
-  borders + (n - 1) * borderBytes + head
-
 /** Walks one row for its states alone, and keeps those at the starts of chunks. */
 function keepBorders(
   heap: Heap,
@@ -145,7 +117,7 @@ function keepBorders(
   sizes: GatedLinearAttentionSizes,
   chunk: number,
   b: number,
-  memory: Memory,
+  memory: StateMemory,
 ): void {
   const { T, K, V, K1 } = sizes
   for (let n = 1; n * chunk < T; n++) {
@@ -172,39 +144,7 @@ function keepBorders(
   }
 }
 
-/** Where one head's part of one row begins in tensors of each kind, in bytes. */
-interface Place {
-  readonly keys: number
-  readonly values: number
-  readonly decays: number
-  readonly bonus: number
-  readonly resets: number
-  readonly state: number
-  /** The state's place in those of its row. */
-  readonly head: number
-}
-
-/** Every head of row b, at token t. */
-function placesOf({ T, G, H, K, V, B1, T1, K1 }: GatedLinearAttentionSizes, b: number, t: number): Place[] {
-  const token = b * T + t
-  const decayToken = (B1 === 1 ? 0 : b) * T1 + (T1 === 1 ? 0 : t)
-  return Array.from({ length: H }, (_, h) => ({
-    keys: 4 * K * (token * G + Math.floor(h / (H / G))),
-    values: 4 * V * (token * H + h),
-    decays: 4 * K1 * (decayToken * H + h),
-    bonus: 4 * K * h,
-    resets: 4 * token,
-    state: 4 * K * V * (b * H + h),
-    head: 4 * K * V * h,
-  }))
-}
-
 /** Bytes from one token to the next. */
 function stepsOf({ G, H, K, V, T1, K1 }: GatedLinearAttentionSizes): [keys: number, values: number, decays: number] {
   return [4 * G * K, 4 * H * V, T1 === 1 ? 0 : 4 * H * K1]
-}
-
-/** An address within a tensor; 0 for one that is absent. */
-function within(heap: Heap, tensor: TensorInfo | undefined, offset: number): number {
-  return tensor === undefined ? 0 : heap.address(tensor) + offset
 }

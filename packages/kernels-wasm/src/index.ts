@@ -17,6 +17,7 @@ import { adamW } from './adam-w.js'
 import { affine } from './affine.js'
 import { complexLinearScan } from './complex-linear-scan.js'
 import { crossEntropy } from './cross-entropy.js'
+import { deltaRule } from './delta-rule.js'
 import { embedding } from './embedding.js'
 import { gatedLinearAttention } from './gated-linear-attention.js'
 import { gelu } from './gelu.js'
@@ -52,6 +53,8 @@ const opKernels = {
   affine,
   complexLinearScan,
   crossEntropy,
+  deltaRule,
+  dplrDeltaRule: deltaRule,
   embedding,
   gatedLinearAttention,
   gelu,

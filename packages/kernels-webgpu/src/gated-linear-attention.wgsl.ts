@@ -1,3 +1,4 @@
+import { decayed } from './decayed.wgsl.js'
 import { perForm } from './fits.js'
 
 /** What the source of a shader depends on: widths, and which optional inputs there are. */
@@ -39,11 +40,7 @@ fn logDecayAt(b: u32, t: u32, h: u32, i: u32) -> f32 {
   return max(logDecay[place * sizes.K1 + i], -104.0);`
   }
 }
-// exp may be some units in the last place off, which a state near 1 gathers over all its tokens
-fn decayed(x: f32) -> f32 {
-  let near = 1.0 + x * (1.0 + x * (0.5 + x * (0.16666667 + x * (0.041666668 + x * 0.008333334))));
-  return select(exp(x), near, abs(x) < 0.1);
-}`
+${decayed}`
 
 /** The decay of one row of the state. */
 const decayOf = ({ decays }: GatedForm, i: string): string =>

@@ -1,6 +1,7 @@
 import { type OpKernel, registerOpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import { complexLinearScanKernel } from './complex-linear-scan.js'
+import { deltaRuleKernel } from './delta-rule.js'
 import { gatedLinearAttentionKernel } from './gated-linear-attention.js'
 import { layerNormKernel } from './layer-norm.js'
 import { linearScanKernel } from './linear-scan.js'
@@ -22,6 +23,8 @@ interface Limits {
 /** Every op that has a kernel here. */
 const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
   complexLinearScan: ({ maxBufferBytes }) => complexLinearScanKernel(maxBufferBytes),
+  deltaRule: deltaRuleKernel,
+  dplrDeltaRule: deltaRuleKernel,
   gatedLinearAttention: gatedLinearAttentionKernel,
   layerNorm: ({ maxBufferBytes }) => layerNormKernel(maxBufferBytes),
   linearScan: ({ maxBufferBytes }) => linearScanKernel(maxBufferBytes),

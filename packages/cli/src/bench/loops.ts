@@ -93,6 +93,12 @@ function rows(x: Tensor, H: number): Tensor[] {
   })
 }
 
+/** `[B H, T, V]` to `[B, T, H, V]`. */
+function byHead(o: Tensor, B: number, H: number): Tensor {
+  const [, T, V] = o.shape as [number, number, number]
+  return transpose(reshape(o, [B, H, T, V]), [0, 2, 1, 3])
+}
+
 function gatedLinearAttention(inputs: Inputs): Tensor {
   const [q, k, v] = [given(inputs, 'q'), given(inputs, 'k'), given(inputs, 'v')]
   const [B, T, H, V] = v.shape as [number, number, number, number]
@@ -104,7 +110,7 @@ function gatedLinearAttention(inputs: Inputs): Tensor {
     const next = add(column ? mul(column, S) : S, matMul(ks[t] as Tensor, vs[t] as Tensor, true, false))
     return [next, squeeze(matMul(mul(qs[t] as Tensor, K ** -0.5), next), [1])]
   })
-  return transpose(reshape(o, [B, H, T, V]), [0, 2, 1, 3])
+  return byHead(o, B, H)
 }
 
 function deltaRule(inputs: Inputs): Tensor {
@@ -120,7 +126,22 @@ function deltaRule(inputs: Inputs): Tensor {
     const next = add(kept, matMul(ks[t] as Tensor, mul(betas[t] as Tensor, error), true, false))
     return [next, squeeze(matMul(mul(qs[t] as Tensor, K ** -0.5), next), [1])]
   })
-  return transpose(reshape(o, [B, H, T, V]), [0, 2, 1, 3])
+  return byHead(o, B, H)
+}
+
+function dplrDeltaRule(inputs: Inputs): Tensor {
+  const [B, T, H, V] = given(inputs, 'v').shape as [number, number, number, number]
+  const [qs, ks, vs] = [rows(given(inputs, 'q'), H), rows(given(inputs, 'k'), H), rows(given(inputs, 'v'), H)]
+  const [as, bs] = [rows(given(inputs, 'a'), H), rows(given(inputs, 'b'), H)]
+  const K = given(inputs, 'q').shape[3] as number
+  const decays = inputs.logDecay && rows(exp(inputs.logDecay), H)
+  const o = loop(T, reshape(inputs.state ?? zeros([B, H, K, V]), [B * H, K, V]), (S, t) => {
+    const kept = decays ? mul(reshape(decays[t] as Tensor, [B * H, K, 1]), S) : S
+    const read = matMul(bs[t] as Tensor, matMul(as[t] as Tensor, S), true, false)
+    const next = add(add(kept, read), matMul(ks[t] as Tensor, vs[t] as Tensor, true, false))
+    return [next, squeeze(matMul(mul(qs[t] as Tensor, K ** -0.5), next), [1])]
+  })
+  return byHead(o, B, H)
 }
 
 function wkv4(inputs: Inputs): Tensor {
@@ -147,5 +168,6 @@ export const loops: Readonly<Record<string, (inputs: Inputs) => Tensor>> = {
   selectiveScan,
   gatedLinearAttention,
   deltaRule,
+  dplrDeltaRule,
   wkv4,
 }

@@ -5,6 +5,7 @@ import { boundedSqrt } from './bounded-sqrt.js'
 import { complexLinearScan } from './complex-linear-scan.js'
 import { crossEntropy } from './cross-entropy.js'
 import { deltaRule } from './delta-rule.js'
+import { dplrDeltaRule } from './dplr-delta-rule.js'
 import { embedding } from './embedding.js'
 import { gatedLinearAttention } from './gated-linear-attention.js'
 import { geluOp } from './gelu.js'
@@ -29,6 +30,7 @@ export const allOps: readonly AnyOp[] = [
   complexLinearScan,
   crossEntropy,
   deltaRule,
+  dplrDeltaRule,
   embedding,
   gatedLinearAttention,
   geluOp,

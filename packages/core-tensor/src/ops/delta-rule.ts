@@ -1,27 +1,20 @@
 import {
   add,
-  cast,
   concat,
-  cumsum,
-  equal,
   exp,
-  expandDims,
-  eye,
   matMul,
-  minimum,
   mul,
-  ones,
   reshape,
-  slice,
   sub,
   type Tensor,
   tensor2d,
-  transpose,
   unstack,
   zeros,
 } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
+import { logDecays, pairSums, tokenDecays } from './block-decays.js'
 import { chunked, unchunked } from './chunks.js'
+import { unitLowerInverse } from './unit-lower-inverse.js'
 
 interface Inputs {
   readonly q: Tensor
@@ -37,7 +30,7 @@ interface Inputs {
 }
 
 interface Attrs {
-  /** Tokens handled by one block of matrix products. Changes cost, not results. */
+  /** Tokens handled by one block of matrix products, rounded up to a power of two. Changes cost, not results. */
   readonly chunk: number
   /** Multiplies q; 0 means K^-1/2. */
   readonly scale: number
@@ -54,33 +47,10 @@ const lower = (C: number, strict: boolean): Tensor =>
     [C, C],
   )
 
-/**
- * Inverse of I + A for strictly lower triangular A `[N, C, C]`, by doubling the size of inverted diagonal blocks. Each
- * round only combines finished blocks, as forward substitution does: powers of A, which overflow when keys repeat,
- * never appear.
- */
-function unitLowerInverse(A: Tensor): Tensor {
-  const C = A.shape[1] as number
-  let inverse: Tensor = expandDims(eye(C), 0)
-  for (let size = 1; size < C; size *= 2) {
-    const block = tensor2d(
-      Float32Array.from({ length: C * C }, (_, n) => {
-        const [i, j] = [Math.floor(n / C), n % C]
-        const samePair = Math.floor(i / (2 * size)) === Math.floor(j / (2 * size))
-        return samePair && i % (2 * size) >= size && j % (2 * size) < size ? 1 : 0
-      }),
-      [C, C],
-    )
-    const below = mul(A, block)
-    inverse = sub(inverse, size === 1 ? below : matMul(matMul(inverse, below), inverse))
-  }
-  return inverse
-}
-
 function reference(inputs: Inputs, attrs: Attrs): Outputs {
   const [B, T, H, K] = inputs.q.shape as [number, number, number, number]
   const V = inputs.v.shape[3] as number
-  const C = Math.min(attrs.chunk, T)
+  const C = 2 ** Math.ceil(Math.log2(Math.max(1, Math.min(attrs.chunk, T))))
   const n = Math.ceil(T / C)
   const N = B * H
   const gates = (x: Tensor): Tensor => chunked(reshape(x, [B, T, H, 1]), n, C) // [N, n, C, 1]
@@ -95,12 +65,12 @@ function reference(inputs: Inputs, attrs: Attrs): Outputs {
   // what of the incoming state, and of each earlier token, is left at token i of the chunk, and at the chunk's end
   const decays = chunkDecays(inputs, n, C)
   const within = decays === null ? lower(C, false) : mul(decays.pairs, lower(C, false))
-  const A = mul(mul(matMul(rows(kBeta, K), rows(k, K), false, true), rows4(within, N * n, C)), lower(C, true))
+  const A = mul(mul(matMul(rows(kBeta, K), rows(k, K), false, true), within), lower(C, true))
   const inverse = unitLowerInverse(A)
   const fromStart = (x: Tensor): Tensor => (decays === null ? x : mul(x, decays.fromStart))
   const U = reshape(matMul(inverse, rows(vBeta, V)), [N, n, C, V])
   const W = reshape(matMul(inverse, rows(fromStart(kBeta), K)), [N, n, C, K])
-  const scores = reshape(mul(matMul(rows(q, K), rows(k, K), false, true), rows4(within, N * n, C)), [N, n, C, C])
+  const scores = reshape(mul(matMul(rows(q, K), rows(k, K), false, true), within), [N, n, C, C])
   const readers = unstack(fromStart(q), 1)
   const writers = unstack(decays === null ? k : mul(k, decays.toEnd), 1)
   const carried = decays === null ? null : unstack(decays.across, 1)
@@ -117,12 +87,8 @@ function reference(inputs: Inputs, attrs: Attrs): Outputs {
   return { o: unchunked(concat(outputs, 1), T, H), state: reshape(S, [B, H, K, V]) }
 }
 
-function rows4(x: Tensor, count: number, C: number): Tensor {
-  return x.rank === 2 ? x : reshape(x, [count, C, C])
-}
-
 interface ChunkDecays {
-  /** Decay from token j to token i, `[N, n, C, C]`. */
+  /** Decay from token j to token i, `[N n, C, C]`. */
   readonly pairs: Tensor
   /** From the chunk's start to token i, inclusive, `[N, n, C, 1]`. */
   readonly fromStart: Tensor
@@ -135,29 +101,15 @@ interface ChunkDecays {
 function chunkDecays({ q, logDecay, resets }: Inputs, n: number, C: number): ChunkDecays | null {
   if (logDecay === undefined && resets === undefined) return null
   const [B, T, H] = q.shape as [number, number, number]
-  const N = B * H
-  const zero = zeros([N, n, C, 1])
-  const sums = logDecay === undefined ? zero : cumsum(chunked(reshape(logDecay, [B, T, H, 1]), n, C), 2)
-  const last = slice(sums, [0, 0, C - 1, 0], [N, n, 1, 1])
-  const turned = transpose(sums, [0, 1, 3, 2]) // [N, n, 1, C]
-  // above the diagonal the difference is positive and would overflow; it is masked out later
-  const open: ChunkDecays = {
-    pairs: exp(minimum(sub(sums, turned), 0)),
-    fromStart: exp(sums),
-    toEnd: exp(sub(last, sums)),
-    across: exp(last),
-  }
-  if (resets === undefined) return open
-  // a reset is a new document: tokens see the state and each other only within one
-  const starts = mul(reshape(resets, [B, T, 1, 1]), ones([1, 1, H, 1]))
-  const documents = cumsum(chunked(starts, n, C), 2)
-  const lastDocument = slice(documents, [0, 0, C - 1, 0], [N, n, 1, 1])
-  const same = (a: Tensor, b: Tensor | number): Tensor => cast(equal(a, b), 'float32')
+  const perHead = logDecay && reshape(logDecay, [B, T, H, 1])
+  const { total } = logDecays(perHead, resets, [B, T, H, 1])
+  const { pairs, decays } = pairSums(tokenDecays(total, total, n, C), C)
+  const parts = (x: Tensor, rows: number): Tensor => reshape(exp(x), [B * H, n, rows, -1])
   return {
-    pairs: mul(open.pairs, same(documents, transpose(documents, [0, 1, 3, 2]))),
-    fromStart: mul(open.fromStart, same(documents, 0)),
-    toEnd: mul(open.toEnd, same(documents, lastDocument)),
-    across: mul(open.across, same(lastDocument, 0)),
+    pairs: exp(pairs),
+    fromStart: parts(decays.fromStart, C),
+    toEnd: parts(decays.toEnd, C),
+    across: parts(decays.across, 1),
   }
 }
 
@@ -189,16 +141,18 @@ export const deltaRule = defineOp<Inputs, Attrs, Outputs>({
   attrs: { chunk: 64, scale: 0 },
   reference,
   gradient: differentiated(reference),
-  cost({ B = 1, T = 1, H = 1, K = 1, V = 1 }, { chunk: C }) {
-    const perToken = 2 * (C * K + C * V + 2 * K * V) + (2 / 3) * C * C
-    return { flops: B * H * T * perToken, bytes: 4 * B * H * T * (2 * K + 2 * V + 2), passes: 1 }
+  cost({ B = 1, T = 1, H = 1, K = 1, V = 1 }) {
+    return { flops: 7 * B * H * T * K * V, bytes: 4 * B * H * T * (2 * K + 2 * V + 2), passes: 1 }
   },
   examples: [
     { dims: { B: 2, T: 1, H: 2, K: 3, V: 4 }, omit: ['resets'] },
     { dims: { B: 1, T: 2, H: 1, K: 2, V: 3 }, attrs: { chunk: 1 }, omit: ['resets', 'logDecay'] },
     { dims: { B: 2, T: 9, H: 2, K: 4, V: 3 }, attrs: { chunk: 4 } },
+    { dims: { B: 1, T: 5, H: 2, K: 7, V: 21 }, omit: ['resets'] },
     { dims: { B: 1, T: 63, H: 2, K: 5, V: 7 }, attrs: { chunk: 16, scale: 1 }, omit: ['resets', 'state'] },
-    { dims: { B: 1, T: 65, H: 3, K: 8, V: 5 }, omit: ['logDecay', 'resets', 'state'] },
-    { dims: { B: 2, T: 256, H: 4, K: 16, V: 16 }, omit: ['resets'] },
+    { dims: { B: 1, T: 64, H: 3, K: 8, V: 5 }, omit: ['logDecay', 'resets', 'state'] },
+    { dims: { B: 1, T: 65, H: 1, K: 4, V: 6 }, attrs: { chunk: 16 }, omit: ['state'] },
+    { dims: { B: 1, T: 1000, H: 1, K: 9, V: 3 }, omit: ['state'] },
+    { dims: { B: 2, T: 1024, H: 4, K: 32, V: 32 }, omit: ['resets'] },
   ],
 })

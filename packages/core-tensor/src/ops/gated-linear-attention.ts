@@ -1,12 +1,8 @@
 import {
   add,
-  cast,
-  concat,
   exp,
   expandDims,
-  greater,
   matMul,
-  maximum,
   mul,
   ones,
   pad,
@@ -19,6 +15,7 @@ import {
   zeros,
 } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
+import { joined, logDecays, tokenDecays } from './block-decays.js'
 import { chunked, halves, unchunked } from './chunks.js'
 
 export interface GatedLinearAttentionInputs {
@@ -72,24 +69,6 @@ export function gatedLinearAttentionSizes({ q, v, logDecay }: GatedShapes): Gate
   return { B, T, G, H, K, V, B1, T1, K1 }
 }
 
-/** e^x is 0 in float32 from here on, so nothing is lost, and sums of such decays keep their digits. */
-const GONE = -104
-/** No sum of decays gets past a reset. */
-const RESET = -1000
-
-/** Log-decays of the state at each token `[B, T, H, K1]`, and of its reading there. */
-function gates(inputs: GatedLinearAttentionInputs, sizes: GatedLinearAttentionSizes): { total: Tensor; read: Tensor } {
-  const { B, T, H, K1 } = sizes
-  const none = zeros([B, T, H, K1])
-  const resets =
-    inputs.resets === undefined
-      ? none
-      : add(reshape(mul(cast(greater(inputs.resets, 0.5), 'float32'), RESET), [B, T, 1, 1]), none)
-  const total = inputs.logDecay === undefined ? resets : add(maximum(inputs.logDecay, GONE), resets)
-  // with a bonus the token reads before its own decay, but after its reset
-  return { total, read: inputs.bonus === undefined ? total : resets }
-}
-
 /** Every head gets the q or k of its group. */
 function spreadGroups(x: Tensor, H: number): Tensor {
   const [B, T, G, K] = x.shape as [number, number, number, number]
@@ -111,33 +90,28 @@ function reference(inputs: GatedLinearAttentionInputs, attrs: GatedLinearAttenti
   const q = mul(spreadGroups(inputs.q, H), attrs.scale || K ** -0.5)
   const k = spreadGroups(inputs.k, H)
   const [qs, ks, vs] = [chunked(q, n, C), chunked(k, n, C), chunked(inputs.v, n, C)]
-  const { total, read } = gates(inputs, sizes)
+  const { total, resets } = logDecays(inputs.logDecay, inputs.resets, [B, T, H, K1])
+  // with a bonus the token reads before its own decay, but after its reset
+  let decays = tokenDecays(total, inputs.bonus === undefined ? total : resets, n, C)
 
-  // within a chunk: blocks of s tokens are joined two by two, the second reading the first. Decays are summed from the
-  // border between them, to either side: no exponent is positive, and no small sum is the difference of large ones
+  // within a chunk: blocks of s tokens are joined two by two, the second reading the first
   let o = chunked(ownToken(q, k, inputs.v, inputs.bonus), n, C)
-  let across = reshape(chunked(total, n, C), [M * C, 1, K1]) // over the whole block
-  let fromStart = reshape(chunked(read, n, C), [M * C, 1, K1]) // from its start to each reading token
-  let toEnd: Tensor = zeros([M * C, 1, K1]) // from after each token to its end
   for (let s = 1; s < C; s *= 2) {
     const P = (M * C) / (2 * s)
     const [, qAfter] = halves(qs, P, s)
     const [kBefore] = halves(ks, P, s)
     const [vBefore] = halves(vs, P, s)
-    const [startBefore, startAfter] = halves(fromStart, P, s)
-    const [endBefore, endAfter] = halves(toEnd, P, s)
-    const [first, second] = halves(across, P, 1)
-    const scores = matMul(mul(qAfter, exp(startAfter)), mul(kBefore, exp(endBefore)), false, true)
+    const { before, after, blocks } = joined(decays, P, s)
+    const scores = matMul(mul(qAfter, exp(after)), mul(kBefore, exp(before)), false, true)
     const read = pad(matMul(scores, vBefore), [
       [0, 0],
       [s, 0],
       [0, 0],
     ])
     o = add(reshape(o, [P, 2 * s, V]), read)
-    fromStart = concat([startBefore, add(startAfter, first)], 1)
-    toEnd = concat([add(endBefore, second), endAfter], 1)
-    across = add(first, second)
+    decays = blocks
   }
+  const { across, fromStart, toEnd } = decays
 
   const rows = (x: Tensor): Tensor => reshape(x, [M, C, -1])
   const written = matMul(mul(rows(ks), exp(toEnd)), rows(vs), true, false)
