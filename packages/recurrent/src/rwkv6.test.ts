@@ -17,8 +17,8 @@ describe('RWKV-6', () => {
       const five = new Rwkv5TimeMix(options, new Rng(1))
       const six = new Rwkv6TimeMix({ ...options, expandK: 1, shiftRank: 2, decayRank: 3 }, new Rng(2))
       none(six.shiftUp)
-      none(six.decayUp.weight)
-      six.decayUp.bias?.assign(reshape(five.timeDecay, [D]))
+      none(six.decay.up.weight)
+      six.decay.up.bias?.assign(reshape(five.timeDecay, [D]))
       six.bonus.assign(five.timeFaaaa)
       const mixes = [five.timeMixReceptance, five.timeMixKey, five.timeMixKey, five.timeMixValue, five.timeMixGate]
       // there the share of the current token, here of the one before; w has none in RWKV-5

@@ -32,6 +32,7 @@ import {
   unstack,
   type Variable,
 } from '@tensorflow/tfjs-core'
+import { LowRank } from './low-rank.js'
 import { type RwkvMatrixState, readRwkv } from './rwkv-memory.js'
 import { mixShift, type RwkvDepth, shareOfDepth } from './rwkv-shift.js'
 
@@ -74,8 +75,7 @@ export class Rwkv6TimeMix extends Module implements SequenceMixer<RwkvMatrixStat
   readonly kProj: Linear
   readonly vProj: Linear
   readonly gProj: Linear
-  readonly decayDown: Linear
-  readonly decayUp: Linear
+  readonly decay: LowRank
   readonly bonus: Variable
   readonly gNorm: GroupNorm
   readonly oProj: Linear
@@ -105,12 +105,11 @@ export class Rwkv6TimeMix extends Module implements SequenceMixer<RwkvMatrixStat
     this.kProj = new Linear(D, dKeys, rng, projection)
     this.vProj = new Linear(D, D, rng, projection)
     this.gProj = new Linear(D, D, rng, projection)
-    this.decayDown = new Linear(D, decayRank, rng, projection)
-    this.decayUp = new Linear(decayRank, dKeys, rng, { ...projection, bias: true })
+    this.decay = new LowRank(D, dKeys, rng, { rank: decayRank, activation: tanh, bias: true, projection })
     const along = (i: number): number => (dKeys === 1 ? 0 : i / (dKeys - 1))
     let i = 0
     const start = draw([dKeys], () => -6 + 5 * along(i++) ** (0.7 + 1.3 * rising))
-    this.decayUp.bias?.assign(start)
+    this.decay.up.bias?.assign(start)
     start.dispose()
     this.bonus = channels([H, dKeys / H], (n) => rising * (1 - along(n)) + 0.1 * (((n + 1) % 3) - 1))
     this.gNorm = new GroupNorm(H, D, normEps)
@@ -129,8 +128,7 @@ export class Rwkv6TimeMix extends Module implements SequenceMixer<RwkvMatrixStat
     const gaps = gapsOf('Rwkv6TimeMix.forward', pass, B, T)
     const { before, last } = tokenShift(x, past.last, gaps)
     const [xr, xw, xk, xv, xg] = this.blends(x, before) as [Tensor, Tensor, Tensor, Tensor, Tensor]
-    const rate = this.decayUp.forward(tanh(this.decayDown.forward(xw)))
-    const logDecay = reshape(neg(exp(rate)), [B, T, H, this.dKeys / H])
+    const logDecay = reshape(neg(exp(this.decay.forward(xw))), [B, T, H, this.dKeys / H])
     const { o, memory } = readRwkv(
       {
         r: this.rProj.forward(xr),
