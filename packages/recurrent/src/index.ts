@@ -1,5 +1,6 @@
 export * from './conv-mixer.js'
 export * from './hgrn.js'
+export * from './mamba.js'
 export * from './min-rnn.js'
 export * from './qrnn.js'
 export * from './rg-lru.js'
