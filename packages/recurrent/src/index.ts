@@ -1,6 +1,7 @@
 export * from './conv-mixer.js'
 export * from './hgrn.js'
 export * from './mamba.js'
+export * from './mamba2.js'
 export * from './min-rnn.js'
 export * from './qrnn.js'
 export * from './rg-lru.js'
