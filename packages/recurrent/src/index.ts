@@ -1,4 +1,5 @@
 export * from './conv-mixer.js'
+export * from './gateloop.js'
 export * from './hgrn.js'
 export * from './mamba.js'
 export * from './mamba2.js'
