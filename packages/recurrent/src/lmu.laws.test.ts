@@ -12,7 +12,7 @@ const D = 5
 describeMixer('LMU', (seed) => new LMU({ dModel: D, dHidden: D, dMemory: 4, window: 9 }, new Rng(seed)), D)
 describeMixer('LMU, wider', (seed) => new LMU({ dModel: D, dHidden: 8, dMemory: 7, window: 20 }, new Rng(seed)), D)
 
-describeLayer<Tensor>('lmu-cell', {
+describeLayer<Tensor, LMU>('lmu-cell', {
   make: (config) =>
     new LMU(
       {

@@ -14,7 +14,7 @@ describeMixer(
   D,
 )
 
-describeLayer<ComplexState>('s4d', {
+describeLayer<ComplexState, S4D>('s4d', {
   make: (config) =>
     new S4D(
       { dModel: Number(config.d_model), dState: Number(config.d_state), frequencies: 'lin', mixing: 'glu' },
@@ -31,4 +31,5 @@ describeLayer<ComplexState>('s4d', {
   },
   channelsFirst: true,
   states: { 'state.h_re': ({ hr }) => hr, 'state.h_im': ({ hi }) => hi },
+  derived: { kernel: (mixer, length) => mixer.kernel(length) },
 })

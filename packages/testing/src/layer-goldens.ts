@@ -6,8 +6,8 @@ import { inPieces, read, type Sequence, within } from './subject.js'
 import { expectClose, tolerances } from './tolerance.js'
 
 /** A mixer of which there is a golden by itself: vectors in, vectors out. */
-export interface PublishedLayer<S extends State> {
-  make(config: Readonly<Record<string, unknown>>): SequenceMixer<S>
+export interface PublishedLayer<S extends State, M extends SequenceMixer<S> = SequenceMixer<S>> {
+  make(config: Readonly<Record<string, unknown>>): M
   /** Our path of each stored name; what is not named here is derived from the rest. */
   readonly paths: Readonly<Record<string, string>>
   /** Stored name of the outputs; `y` if absent. */
@@ -16,10 +16,15 @@ export interface PublishedLayer<S extends State> {
   readonly channelsFirst?: boolean
   /** By the stored name of a state: ours, in the stored order of values. */
   readonly states?: Readonly<Record<string, (ours: S) => Tensor>>
+  /** By the stored name of what follows from the parameters alone: ours, for so many tokens. */
+  readonly derived?: Readonly<Record<string, (mixer: M, length: number) => Tensor>>
 }
 
 /** Holds a mixer to the golden of one layer: outputs, single steps, states, and all gradients. */
-export function describeLayer<S extends State>(name: string, layer: PublishedLayer<S>): void {
+export function describeLayer<S extends State, M extends SequenceMixer<S>>(
+  name: string,
+  layer: PublishedLayer<S, M>,
+): void {
   for (const golden of goldens()) {
     if (golden.name === name) describeGolden(golden, layer as unknown as PublishedLayer<State>)
   }
@@ -27,7 +32,7 @@ export function describeLayer<S extends State>(name: string, layer: PublishedLay
 
 function describeGolden(
   golden: Golden,
-  { make, paths, output = 'y', channelsFirst, states }: PublishedLayer<State>,
+  { make, paths, output = 'y', channelsFirst, states, derived }: PublishedLayer<State>,
 ): void {
   const expected = golden.read('expected')
   const value = (name: string): GoldenTensor => expected.get(name) as GoldenTensor
@@ -67,6 +72,10 @@ function describeGolden(
         for (const [name, of] of Object.entries(states ?? {})) {
           expectClose(await read(of(whole.state)), value(name).values, tolerances.forward(), name)
           expectClose(await read(of(steps.state)), value(name).values, tolerances.forward(), `${name}, in steps`)
+        }
+        for (const [name, of] of Object.entries(derived ?? {})) {
+          const ours = of(mixer as unknown as SequenceMixer, T)
+          expectClose(await read(ours), value(name).values, tolerances.forward(), name)
         }
         mixer.dispose()
       })
