@@ -20,7 +20,7 @@ import {
   zeros,
 } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
-import { GateLoop, type GateLoopInputs, type GateLoopOptions, gateLoop, SimpleGateLoop } from './gateloop.js'
+import { GateLoop, type GateLoopInputs, type GateLoopOptions, gateLoop } from './gateloop.js'
 
 const options: GateLoopOptions = {
   dModel: 4,
@@ -259,26 +259,5 @@ describe('GateLoop', () => {
 
   test('heads that do not divide the width are refused', () => {
     expect(() => new GateLoop({ ...options, nHeads: 4 }, new Rng(0))).toThrow(/divisor of dInner = 6, got 4/)
-  })
-})
-
-describe('SimpleGateLoop', () => {
-  test('is a gate loop of real transitions with heads of width 1, whose keys are 1', async () => {
-    await within(async () => {
-      const mixer = new SimpleGateLoop({ dModel: 4, postNorm: false }, new Rng(15))
-      const x = normal(new Rng(16), [2, 12, 4], 1)
-      const projected = mixer.projection.forward(mixer.norm.forward(x))
-      const part = (i: number): Tensor => slice(projected, [0, 0, 4 * i], [2, 12, 4])
-      const heads = (y: Tensor): Tensor => reshape(y, [2, 12, 4, 1])
-      const { y } = gateLoop({
-        q: heads(part(0)),
-        k: ones([2, 12, 4, 1]),
-        v: heads(part(1)),
-        transition: { logDecay: neg(softplus(neg(part(2)))) },
-        state: { re: zeros([2, 4, 1, 1]), im: null },
-      })
-      expectClose(await read(mixer.forward(x).y), await read(y), 1e-5, 'outputs')
-      mixer.dispose()
-    })
   })
 })
