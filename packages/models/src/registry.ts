@@ -32,6 +32,7 @@ export const publishedTypes = {
   retnet: 'retnet',
   rwkv: 'rwkv',
   rwkv6: 'rwkv',
+  rwkv7: 'rwkv',
   xlstm: 'xlstm',
 } satisfies Record<string, PaperKey>
 

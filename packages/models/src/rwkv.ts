@@ -11,19 +11,23 @@ import { RwkvChannelMix } from '@mneme/recurrent/rwkv-channel-mix'
 import type { RwkvDepth } from '@mneme/recurrent/rwkv-shift'
 import { Rwkv4TimeMix } from '@mneme/recurrent/rwkv4'
 import { Rwkv6TimeMix } from '@mneme/recurrent/rwkv6'
+import { Rwkv7TimeMix } from '@mneme/recurrent/rwkv7'
 import { type DecoderConfig, decoder } from './decoder.js'
 import { withoutVectorDecay } from './recipes.js'
 import { checkpoint } from './rwkv-checkpoint.js'
 
 export interface RwkvConfig extends DecoderConfig {
-  /** 4 of the paper, averages channel by channel; 6 (Finch), a matrix for each head. */
-  readonly version: 4 | 6
+  /** 4 of the paper, averages channel by channel; 6 (Finch), a matrix for each head; 7 (Goose), a delta rule. */
+  readonly version: 4 | 6 | 7
   /** Width of keys and receptance of the time mixing; in version 4 of values as well. */
   readonly dAttention: number
-  /** What version 6 has: heads, and the ranks of what decides blends and decays. */
+  /** What versions 6 and 7 have: heads, and the ranks of what decides decays; 6 that of blends, 7 those of the rest. */
   readonly nHeads: number
-  readonly shiftRank: number
   readonly decayRank: number
+  readonly shiftRank: number
+  readonly rateRank: number
+  readonly residualRank: number
+  readonly gateRank: number
   /** Inner width of the channel mixing. */
   readonly dInner: number
   readonly normEps: number
@@ -38,7 +42,12 @@ function timeMix(
 ): SequenceMixer {
   const { version, dModel, dAttention } = config
   if (version === 4) return new Rwkv4TimeMix({ ...depth, dModel, dInner: dAttention }, rng)
-  return new Rwkv6TimeMix({ ...config, ...depth, expandK: dAttention / dModel, chunk: 64 }, rng)
+  if (version === 6) return new Rwkv6TimeMix({ ...config, ...depth, expandK: dAttention / dModel, chunk: 64 }, rng)
+  const { decayRank, rateRank, residualRank, gateRank, nHeads, normEps } = config
+  const ranks = { w: decayRank, a: rateRank, v: residualRank, g: gateRank }
+  // the readout's epsilon is that of the other norms for a head of one channel
+  const readout = { normEps: (normEps * dModel) / nHeads, dValue: dModel, chunk: 64 }
+  return new Rwkv7TimeMix({ dModel, nHeads, ranks, ...readout, ...depth }, rng)
 }
 
 function build(config: RwkvConfig): LanguageModel {
@@ -52,7 +61,7 @@ function build(config: RwkvConfig): LanguageModel {
     layer: (layer, rng: Rng) => {
       const depth = { layer, nLayers, projection }
       const mixOf = version === 4 ? 'current' : 'previous'
-      const channelMix = new RwkvChannelMix({ ...depth, dModel, dInner, mixOf, receptance: true }, rng)
+      const channelMix = new RwkvChannelMix({ ...depth, dModel, dInner, mixOf, receptance: version !== 7 }, rng)
       return [
         { mixerNorm: norm(), mixer: timeMix(config, depth, rng) },
         { mixerNorm: norm(), mixer: channelMix },
@@ -76,7 +85,7 @@ const paper: Paper<RwkvConfig, LanguageModel> = {
     state: 'two last inputs and three sums, 5 D values a layer',
     cost: 'O(D²)',
     differs: [
-      'version: 6 is Finch (arXiv:2404.05892) as flash-linear-attention publishes it. Linear maps start as PyTorch draws them, not at zero and orthogonal, and the loss has no term for large logits.',
+      'version: 6 is Finch (arXiv:2404.05892) and version: 7 Goose (arXiv:2503.14456), as flash-linear-attention publishes them. Linear maps start as PyTorch draws them, not at zero and orthogonal, and the loss has no term for large logits.',
       'Published weights are taken as they are on disk; halving them every six layers, as the reference does for half precision, changes nothing here.',
     ],
     claim:
@@ -89,8 +98,11 @@ const paper: Paper<RwkvConfig, LanguageModel> = {
     version: 4,
     dAttention: 64,
     nHeads: 2,
-    shiftRank: 16,
     decayRank: 16,
+    shiftRank: 16,
+    rateRank: 16,
+    residualRank: 16,
+    gateRank: 32,
     dInner: 192,
     normEps: 1e-5,
     initStd: null,
@@ -104,8 +116,11 @@ const paper: Paper<RwkvConfig, LanguageModel> = {
     version: 4,
     dAttention: 5,
     nHeads: 1,
-    shiftRank: 2,
     decayRank: 2,
+    shiftRank: 2,
+    rateRank: 2,
+    residualRank: 2,
+    gateRank: 2,
     dInner: 8,
     normEps: 1e-5,
     initStd: 0.4,
@@ -115,7 +130,10 @@ const paper: Paper<RwkvConfig, LanguageModel> = {
   recipe: {
     lr: 3e-3,
     weightDecay: 0.01,
-    groups: [...withoutVectorDecay, { match: /\.(time[A-Z]\w+|shift(Mix|Bias)|bonus)$/, weightDecay: 0 }],
+    groups: [
+      ...withoutVectorDecay,
+      { match: /\.(time[A-Z]\w+|shift(Mix|Bias)|bonus|x[rwkvag]|kk|ka|rk)$/, weightDecay: 0 },
+    ],
   },
   build,
   checkpoint,
@@ -124,6 +142,7 @@ const paper: Paper<RwkvConfig, LanguageModel> = {
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, RwkvConfig>> = {
   'version 6': { ...paper.tiny, version: 6, dModel: 8, dAttention: 4, nHeads: 2 },
+  'version 7': { ...paper.tiny, version: 7, dModel: 8, dAttention: 8, nHeads: 2 },
 }
 
 export default paper
