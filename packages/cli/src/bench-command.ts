@@ -69,7 +69,7 @@ async function measure(backend: string, op: string | undefined, quick: boolean):
     layer: await minGruAgainstGru(),
     model: { minGru: await languageModelStep(), torchGruMs: torch.gruModelMs },
     lengths: await benchLengths(quick ? [512, 2048] : [512, 2048, 8192, 16_384]),
-    decoding: await benchDecoding(['min-rnn', 'hgrn', 'rwkv', 'retnet'], here.machine.copyGBs),
+    decoding: await benchDecoding(['min-rnn', 'mamba', 'hgrn', 'rwkv', 'retnet'], here.machine.copyGBs),
     run: quick ? await defaultRun(200, [100, 200]) : await defaultRun(3000, [100, 200, 500, 1000, 1500, 2000, 3000]),
     streams: [
       await stream('min-rnn', small, [100, last]),

@@ -1,4 +1,5 @@
 import { withDefaults } from '@mneme/core-tensor'
+import { formatConfigJson, parseConfigJson } from '@mneme/core-tensor/io/json'
 import { memoryStore, storeDirectory } from '@mneme/core-tensor/io/store'
 import { read, within } from '@mneme/testing/subject'
 import { tensor2d } from '@tensorflow/tfjs-core'
@@ -36,7 +37,8 @@ describe.each(published.map((paper) => [paper.card.key, paper] as const))('%s', 
       await savePretrained(store, { model, paper, config })
       const text = new TextDecoder().decode((await store.read('config.json')) ?? new Uint8Array())
       const wider = paper.checkpoint?.publish(withDefaults('test', config, { vocabulary: config.vocabulary + 1 }))
-      await store.write('config.json', new TextEncoder().encode(JSON.stringify({ ...JSON.parse(text), ...wider })))
+      const mended = formatConfigJson({ ...parseConfigJson(text, 'config.json'), ...wider })
+      await store.write('config.json', new TextEncoder().encode(mended))
       await expect(fromPretrained(storeDirectory(store))).rejects.toThrow(/expected \[\d+, \d+\], got \[\d+, \d+\]/)
       model.dispose()
     })
