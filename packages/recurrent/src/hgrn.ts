@@ -1,6 +1,7 @@
 import {
   complexLinearScan,
   constant,
+  convolved,
   dims,
   gapsOf,
   LayerNorm,
@@ -151,15 +152,6 @@ export class HGRN extends Module implements SequenceMixer<HgrnState> {
     const { dModel, convWidth } = this.options
     return 4 * dModel * (1 + 2 * Math.max(0, convWidth - 1))
   }
-}
-
-function convolved(
-  conv: ShortConv | null,
-  x: Tensor,
-  tail: Tensor | null,
-  pass?: Pass,
-): { readonly y: Tensor; readonly tail: Tensor | null } {
-  return conv === null || tail === null ? { y: x, tail: null } : conv.forward(x, tail, pass)
 }
 
 /** f = b + (1 − b) σ(x) and 1 − f = (1 − b) σ(−x), which loses nothing where the gate is all but open. */

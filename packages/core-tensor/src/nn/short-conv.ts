@@ -79,3 +79,13 @@ export class ShortConv extends Module {
     return reshape(slice(this.weight, [0, this.width - 1 - lag], [this.channels, 1]), [this.channels])
   }
 }
+
+/** Through the convolution, where there is one. */
+export function convolved(
+  conv: ShortConv | null,
+  x: Tensor,
+  tail: Tensor | null,
+  pass?: Pass,
+): { readonly y: Tensor; readonly tail: Tensor | null } {
+  return conv === null || tail === null ? { y: x, tail: null } : conv.forward(x, tail, pass)
+}
