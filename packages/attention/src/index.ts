@@ -1,3 +1,5 @@
+export * from './delta-net.js'
 export * from './gated-delta-net.js'
+export * from './gated-linear-attention.js'
 export * from './relative-attention.js'
 export * from './softmax-attention.js'
