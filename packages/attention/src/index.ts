@@ -1,5 +1,7 @@
 export * from './delta-net.js'
+export * from './feature-maps.js'
 export * from './gated-delta-net.js'
 export * from './gated-linear-attention.js'
+export * from './linear-attention.js'
 export * from './relative-attention.js'
 export * from './softmax-attention.js'
