@@ -16,6 +16,7 @@ import {
   type SequenceMixer,
   ShortConv,
   silu,
+  timeStepBias,
   unitLength,
 } from '@mneme/core-tensor'
 import {
@@ -120,7 +121,7 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
     this.kConv = new ShortConv(keyWidth, convWidth, rng)
     this.vConv = new ShortConv(valueWidth, convWidth, rng)
     this.logRate = parameter(draw([nVHeads], () => Math.log(1e-4 + 16 * rng.uniform())))
-    this.rateBias = parameter(draw([nVHeads], () => timeStepBias(rng)))
+    this.rateBias = parameter(timeStepBias(rng, [nVHeads]))
     this.oNorm = new RMSNorm(this.dValue, normEps)
   }
 
@@ -177,10 +178,4 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
     const memory = nVHeads * dHead * this.dValue
     return 4 * (memory + (convWidth - 1) * (2 * nHeads * dHead + nVHeads * this.dValue))
   }
-}
-
-/** The inverse softplus of a step drawn log-uniformly from [0.001, 0.1], as Mamba-2 starts its time steps. */
-function timeStepBias(rng: Rng): number {
-  const step = Math.max(Math.exp(Math.log(0.001) + rng.uniform() * Math.log(100)), 1e-4)
-  return step + Math.log(-Math.expm1(-step))
 }
