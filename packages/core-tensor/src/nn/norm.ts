@@ -7,20 +7,24 @@ import { rmsNorm } from '../ops/rms-norm.js'
 /** PyTorch's epsilon where a module gives none: the spacing of float32 at 1. */
 export const FLOAT_EPSILON = 2 ** -23
 
-/** Root mean square normalisation over the last axis, any rank. Source: arXiv:1910.07467. */
+/** Root mean square normalisation over the last axis, or each of `groups` equal parts of it, any rank. Source: arXiv:1910.07467. */
 export class RMSNorm extends Module {
   readonly weight: Variable
 
   constructor(
-    width: number,
+    readonly width: number,
     readonly eps = 1e-6,
+    readonly groups = 1,
   ) {
     super()
+    if (width % groups !== 0) throw new RangeError(`RMSNorm: expected a width in multiples of ${groups}, got ${width}.`)
     this.weight = parameter(constant([width], 1))
   }
 
   forward(x: Tensor): Tensor {
-    return rmsNorm({ x, weight: this.weight }, { eps: this.eps }).y
+    if (this.groups === 1) return rmsNorm({ x, weight: this.weight }, { eps: this.eps }).y
+    const normed = rmsNorm({ x: reshape(x, [-1, this.width / this.groups]) }, { eps: this.eps }).y
+    return mul(reshape(normed, x.shape), this.weight)
   }
 }
 
