@@ -23,6 +23,7 @@ import { expectClose, tolerances } from '@mneme/testing/tolerance'
 import { slice, type Tensor, zeros } from '@tensorflow/tfjs-core'
 import { describe, test } from 'vitest'
 import { DeltaNet } from './delta-net.js'
+import { ForgettingAttention } from './forgetting-attention.js'
 import { GatedDeltaNet } from './gated-delta-net.js'
 import { GLA } from './gated-linear-attention.js'
 
@@ -89,6 +90,26 @@ const layouts: Readonly<Record<string, Layout>> = {
       ),
     letters: 'qkvgbo',
     others: { 'oNorm.weight': 'o_norm.weight' },
+  },
+  forgetting_transformer: {
+    mixer: (config, rng) =>
+      new ForgettingAttention(
+        {
+          ...widths(config),
+          nKvHeads: number(config, 'num_kv_heads', number(config, 'num_heads')),
+          dHead: number(config, 'hidden_size') / number(config, 'num_heads'),
+          gate: { from: 'token' },
+          rotary: null,
+          qkNormEps: config.qk_norm ? 1e-5 : null,
+          kvShift: false,
+          outputNormEps: null,
+          outputGate: config.use_output_gate as boolean,
+          projection: { bias: config.qkv_bias as boolean },
+        },
+        rng,
+      ),
+    letters: 'qkvfgo',
+    others: { 'qNorm.weight': 'q_norm.weight', 'kNorm.weight': 'k_norm.weight' },
   },
   gated_deltanet: {
     mixer: (config, rng) =>

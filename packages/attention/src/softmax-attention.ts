@@ -1,6 +1,5 @@
 import {
   dims,
-  type Gaps,
   gapsOf,
   Linear,
   type LinearOptions,
@@ -13,23 +12,10 @@ import {
   type RotaryOptions,
   refusePadding,
   type SequenceMixer,
-  type State,
   softmaxAttention,
 } from '@mneme/core-tensor'
-import {
-  add,
-  cast,
-  concat,
-  cumsum,
-  fill,
-  maximum,
-  mul,
-  ones,
-  reshape,
-  slice,
-  sub,
-  type Tensor,
-} from '@tensorflow/tfjs-core'
+import { reshape, slice, type Tensor } from '@tensorflow/tfjs-core'
+import { emptyCache, joined, type KvCache, placement, turned } from './key-cache.js'
 
 export interface SoftmaxAttentionOptions {
   readonly dModel: number
@@ -41,22 +27,6 @@ export interface SoftmaxAttentionOptions {
   readonly window: number
   readonly rotary: RotaryOptions | null
   readonly projection?: LinearOptions
-}
-
-/** Keys and values so far. What a query may see is kept with them as document numbers, once padding or packing appears. */
-export interface KvCache {
-  readonly [name: string]: State
-  /** `[B, S, G, K]`, rotated; null while empty. */
-  readonly keys: Tensor | null
-  readonly values: Tensor | null
-  /** Tokens seen, padding included: the position of the next. */
-  readonly position: number
-  /** Document of each key, -1 for padding, `[B, S]`; null while every key belongs to the first. */
-  readonly documents: Tensor | null
-  /** Document of the next token, `[B]`; null for the first. */
-  readonly document: Tensor | null
-  /** Tokens of each row without padding, `[B]`; null while that is `position` for all. */
-  readonly rowPositions: Tensor | null
 }
 
 /**
@@ -95,21 +65,17 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
   }
 
   initialState(): KvCache {
-    return { keys: null, values: null, position: 0, documents: null, document: null, rowPositions: null }
+    return emptyCache
   }
 
-  forward(x: Tensor, state: KvCache = this.initialState(), pass?: Pass): Mixed<KvCache> {
+  forward(x: Tensor, state: KvCache = emptyCache, pass?: Pass): Mixed<KvCache> {
     const { dModel, nHeads, nKvHeads, dHead, window } = this.options
     const { B, T } = dims('SoftmaxAttention.forward x', x, 'B T D', { D: dModel })
     const split = (projected: Tensor, heads: number): Tensor => reshape(projected, [B, T, heads, dHead])
     if (window > 0) refusePadding('SoftmaxAttention.forward', pass)
     const gaps = gapsOf('SoftmaxAttention.forward', pass, B, T)
     const place = placement(state, gaps, B, T)
-    const turn = (heads: Tensor): Tensor => {
-      if (this.rotary === null) return heads
-      if (place.positions === null) return this.rotary.forward(heads, state.position)
-      return this.rotary.forwardAt(heads, place.positions, state.position + T)
-    }
+    const turn = (heads: Tensor): Tensor => turned(this.rotary, heads, state.position, place)
     const q = turn(split(this.qProj.forward(x), nHeads))
     const keys = joined(state.keys, turn(split(this.kProj.forward(x), nKvHeads)))
     const values = joined(state.values, split(this.vProj.forward(x), nKvHeads))
@@ -139,37 +105,5 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
   stateBytes(length: number): number {
     const { nKvHeads, dHead, window } = this.options
     return 2 * 4 * nKvHeads * dHead * (window > 0 ? Math.min(length, window - 1) : length)
-  }
-}
-
-function joined(before: Tensor | null, now: Tensor): Tensor {
-  return before === null ? now : concat([before, now], 1)
-}
-
-interface Placement {
-  /** Positions of the tokens, padding left out, int32 `[B, T]`; null where every row counts on from the same one. */
-  readonly positions: Tensor | null
-  readonly inputs: { readonly queryDocuments?: Tensor; readonly keyDocuments?: Tensor }
-  readonly next: Pick<KvCache, 'documents' | 'document' | 'rowPositions'>
-}
-
-/** Padding is document -1, which keys of real tokens never bear: queries and keys meet only within a document. */
-function placement(state: KvCache, gaps: Gaps | null, B: number, T: number): Placement {
-  if (gaps === null && state.document === null) {
-    return { positions: null, inputs: {}, next: { documents: null, document: null, rowPositions: null } }
-  }
-  const tokens = gaps?.tokens ?? ones([B, T])
-  const counted = add(cumsum(tokens, 1), reshape(state.rowPositions ?? fill([B], state.position), [B, 1]))
-  const started = gaps === null ? fill([B, T], 0) : cumsum(gaps.starts, 1)
-  const current = add(started, reshape(state.document ?? fill([B], 0), [B, 1]))
-  const queryDocuments = sub(mul(add(current, 1), tokens), 1)
-  const past = state.keys === null ? 0 : (state.keys.shape[1] as number)
-  const known = past === 0 ? null : (state.documents ?? fill([B, past], 0))
-  const keyDocuments = joined(known, queryDocuments)
-  const last = (x: Tensor): Tensor => reshape(slice(x, [0, T - 1], [B, 1]), [B])
-  return {
-    positions: cast(maximum(sub(counted, 1), 0), 'int32'),
-    inputs: { queryDocuments, keyDocuments },
-    next: { documents: keyDocuments, document: last(current), rowPositions: last(counted) },
   }
 }
