@@ -1,22 +1,14 @@
 import {
-  Embedding,
   eluPlusOne,
-  fromStored,
-  LanguageModel,
-  Linear,
-  type NamedTensor,
   type NameRule,
   nextTokenLoss,
-  RMSNorm,
-  Rng,
+  type Rng,
   relu,
-  residualStack,
   type SequenceMixer,
-  SwiGLU,
   silu,
-  storedNames,
   valueAndGrads,
 } from '@mneme/core-tensor'
+import { flaNames, type GoldenDecoder, goldenDecoder } from '@mneme/testing/decoder-goldens'
 import { type Golden, type GoldenTensor, goldens, toTensor } from '@mneme/testing/goldens'
 import { inPieces, read, type Sequence, within } from '@mneme/testing/subject'
 import { expectClose, tolerances } from '@mneme/testing/tolerance'
@@ -131,63 +123,26 @@ const layouts: Readonly<Record<string, Layout>> = {
   },
 }
 
-function rulesOf({ letters, others }: Layout): NameRule[] {
-  const inMixer = (path: string, name: string, rest: Partial<NameRule> = {}): NameRule => ({
-    path: `body.layers.{i}.mixer.${path}`,
-    name: `model.layers.{i}.attn.${name}`,
-    ...rest,
-  })
-  return [
-    { path: 'embedding.weight', name: 'model.embeddings.weight' },
-    { path: 'body.layers.{i}.mixerNorm.weight', name: 'model.layers.{i}.attn_norm.weight' },
-    { path: 'body.layers.{i}.mlpNorm.weight', name: 'model.layers.{i}.mlp_norm.weight' },
-    ...['gate', 'up', 'down'].map((p) => ({
-      path: `body.layers.{i}.mlp.${p}Proj.weight`,
-      name: `model.layers.{i}.mlp.${p}_proj.weight`,
-    })),
-    ...[...letters].flatMap((p) => [
-      inMixer(`${p}Proj.weight`, `${p}_proj.weight`),
-      inMixer(`${p}Proj.bias`, `${p}_proj.bias`),
-      inMixer(`${p}Conv.weight`, `${p}_conv1d.weight`, { squeeze: 1 }),
-    ]),
-    ...Object.entries(others).map(([path, name]) => inMixer(path, name)),
-    { path: 'norm.weight', name: 'model.norm.weight' },
-    { path: 'head.weight', name: 'lm_head.weight' },
-  ]
-}
+const rulesOf = ({ letters, others }: Layout): NameRule[] => [
+  ...[...letters].flatMap((p) => [
+    { path: `${p}Proj.weight`, name: `attn.${p}_proj.weight` },
+    { path: `${p}Proj.bias`, name: `attn.${p}_proj.bias` },
+    { path: `${p}Conv.weight`, name: `attn.${p}_conv1d.weight`, squeeze: 1 },
+  ]),
+  ...Object.entries(others).map(([path, name]) => ({ path, name: `attn.${name}` })),
+]
 
 /** The authors' decoder around a mixer, with their weights. */
-function loaded(golden: Golden, layout: Layout): { model: LanguageModel; names: ReturnType<typeof storedNames> } {
-  const config = golden.json('config') as Config
-  const { dModel, normEps } = widths(config)
-  const rng = new Rng(0)
-  const plain = { bias: false }
-  const stored = golden.read('model')
-  const inner = (stored.get('model.layers.0.mlp.up_proj.weight') as GoldenTensor).shape[0] as number
-  const vocabulary = number(config, 'vocab_size')
-  const model = new LanguageModel({
-    embedding: new Embedding(vocabulary, dModel, rng, 1),
-    body: residualStack(
-      Array.from({ length: number(config, 'num_hidden_layers') }, () => ({
-        mixerNorm: new RMSNorm(dModel, normEps),
-        mixer: layout.mixer(config, rng),
-        mlpNorm: new RMSNorm(dModel, normEps),
-        mlp: new SwiGLU(dModel, inner, rng, plain),
-      })),
-    ),
-    norm: new RMSNorm(dModel, normEps),
-    head: config.tie_word_embeddings ? null : new Linear(dModel, vocabulary, rng, plain),
+const loaded = (golden: Golden, layout: Layout): GoldenDecoder => {
+  const config = golden.json('config')
+  // without its gate, or unfused, the norm of GLA has a shorter name
+  const short = [...golden.read('model').keys()].some((name) => name.endsWith('.g_norm.weight'))
+  const others = short ? { ...layout.others, 'gNorm.weight': 'g_norm.weight' } : layout.others
+  return goldenDecoder(golden, flaNames, {
+    mixer: (rng) => layout.mixer(config, rng),
+    rules: rulesOf({ ...layout, others }),
+    normEps: widths(config).normEps,
   })
-  const paths = Array.from(model.namedParameters(), ([path]) => path)
-  const names = storedNames(paths, rulesOf(layout))
-  const values = paths.map((path): [string, NamedTensor] => {
-    const { name, rule } = names.get(path) as { name: string; rule: NameRule }
-    // without its gate, or unfused, the norm of GLA has a shorter name
-    const found = stored.get(name) ?? stored.get(name.replace('_swish_gate', ''))
-    return [path, fromStored(found as NamedTensor, rule)]
-  })
-  model.loadStateDict(Object.fromEntries(values))
-  return { model, names }
 }
 
 for (const golden of goldens()) {
@@ -231,10 +186,8 @@ function describeGolden(golden: Golden, layout: Layout): void {
         expectClose(await read(loss), value('loss').values, 1e-5, 'loss')
         const stored = golden.read('grads')
         for (const [i, [path, v]] of parameters.entries()) {
-          const name = names.get(path)?.name as string
-          const wanted = stored.get(name) ?? stored.get(name.replace('_swish_gate', ''))
-          const actual = await read(grads[i] ?? zeros(v.shape))
-          expectClose(actual, (wanted as GoldenTensor).values, tolerances.gradient(), path)
+          const wanted = stored.get(names.get(path)?.name as string) as GoldenTensor
+          expectClose(await read(grads[i] ?? zeros(v.shape)), wanted.values, tolerances.gradient(), path)
         }
         model.dispose()
       })
