@@ -158,7 +158,7 @@ export class ForgettingAttention extends Module implements SequenceMixer<Forgett
     return {
       y: this.oProj.forward(read),
       state: {
-        cache: { keys, values, position: before.cache.position + T, ...place.next },
+        cache: { keys, values, position: before.cache.position + T, usage: null, ...place.next },
         logForget,
         kLast: k.last,
         vLast: v.last,

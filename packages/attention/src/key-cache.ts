@@ -28,6 +28,8 @@ export interface KvCache {
   readonly document: Tensor | null
   /** Tokens of each row without padding, `[B]`; null while that is `position` for all. */
   readonly rowPositions: Tensor | null
+  /** Weight that all queries so far gave each key, `[B, S, G, 1]`; null where nothing goes by it. */
+  readonly usage: Tensor | null
 }
 
 /** Nothing seen yet. */
@@ -38,6 +40,7 @@ export const emptyCache: KvCache = {
   documents: null,
   document: null,
   rowPositions: null,
+  usage: null,
 }
 
 /** What came before, and what comes now, along time. */
