@@ -25,13 +25,13 @@ import {
   expandDims,
   mul,
   neg,
-  ones,
   reshape,
   sigmoid,
   softplus,
   type Tensor,
   type Variable,
 } from '@tensorflow/tfjs-core'
+import { gatedReadout, repeated } from './heads.js'
 
 export interface GatedDeltaNetOptions {
   readonly dModel: number
@@ -167,10 +167,8 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
     pass?.record?.record('beta', beta)
     pass?.record?.record('logDecay', logDecay)
     pass?.record?.record('memory', memory)
-    const read = this.oNorm.forward(o)
-    const gated = this.gProj ? mul(read, reshape(silu(this.gProj.forward(x)), read.shape)) : read
     return {
-      y: this.oProj.forward(reshape(gated, [B, T, nVHeads * this.dValue])),
+      y: this.oProj.forward(gatedReadout(o, this.oNorm, this.gProj?.forward(x))),
       state: { memory, qTail: qc.tail, kTail: kc.tail, vTail: vc.tail },
     }
   }
@@ -180,11 +178,4 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
     const memory = nVHeads * dHead * this.dValue
     return 4 * (memory + (convWidth - 1) * (2 * nHeads * dHead + nVHeads * this.dValue))
   }
-}
-
-/** Each head `times` times in a row. */
-function repeated(x: Tensor, times: number): Tensor {
-  if (times === 1) return x
-  const [B, T, H, K] = x.shape as [number, number, number, number]
-  return reshape(mul(expandDims(x, 3), ones([1, 1, 1, times, 1])), [B, T, H * times, K])
 }

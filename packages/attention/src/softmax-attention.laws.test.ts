@@ -1,5 +1,7 @@
 import { normalInit, Rng } from '@mneme/core-tensor'
 import { describeMixer } from '@mneme/testing'
+import { fullCache, heavyHitterCache, sinkCache, tovaCache, windowCache } from './cache-policy.js'
+import { T5Bias } from './position-bias.js'
 import { SoftmaxAttention, type SoftmaxAttentionOptions } from './softmax-attention.js'
 
 const D = 6
@@ -19,6 +21,16 @@ const variants: Readonly<Record<string, Partial<SoftmaxAttentionOptions>>> = {
   'a window longer than the input': { window: 64, nKvHeads: 4 },
   'no positions': { rotary: null },
   'half of each head turned, in pairs': { rotary: { dims: 2, base: 100, layout: 'interleaved' } },
+  'linear biases': { rotary: null, distanceBias: 'alibi' },
+  'linear biases in a window': { rotary: null, distanceBias: 'alibi', window: 6 },
+  'a score of nothing, a scale, a cap': { sinkLogits: true, scale: 1, softCap: 2 },
+  'a window and sinks': { window: 4, sinks: 2 },
+  'a cache of the newest': { cache: windowCache(5) },
+  'a cache of sinks and the newest, in chunks': { cache: sinkCache(2, 6, 3) },
+  'a cache of heavy hitters': { cache: heavyHitterCache(6, 2) },
+  'a cache of what the newest query weighs': { cache: tovaCache(5) },
+  'a cache of what the newest query weighs, in chunks': { cache: tovaCache(4, 4), sinkLogits: true },
+  'a cache of all': { cache: fullCache },
 }
 
 for (const [name, variant] of Object.entries(variants)) {
@@ -28,3 +40,13 @@ for (const [name, variant] of Object.entries(variants)) {
     D,
   )
 }
+
+const bucketed = { nHeads: 4, buckets: 6, maxDistance: 9 }
+describeMixer(
+  'SoftmaxAttention, biases in buckets of distance',
+  (seed) => {
+    const rng = new Rng(seed)
+    return new SoftmaxAttention({ ...options, rotary: null, distanceBias: new T5Bias(bucketed, rng) }, rng)
+  },
+  D,
+)

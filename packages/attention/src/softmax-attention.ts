@@ -1,35 +1,26 @@
 import {
   dims,
-  type Gaps,
   gapsOf,
   Linear,
   type LinearOptions,
   type Mixed,
   type MixerTraits,
   Module,
+  normal,
   type Pass,
+  parameter,
   type Rng,
   Rotary,
   type RotaryOptions,
   refusePadding,
   type SequenceMixer,
-  type State,
   softmaxAttention,
 } from '@mneme/core-tensor'
-import {
-  add,
-  cast,
-  concat,
-  cumsum,
-  fill,
-  maximum,
-  mul,
-  ones,
-  reshape,
-  slice,
-  sub,
-  type Tensor,
-} from '@tensorflow/tfjs-core'
+import { concat, reshape, slice, type Tensor, tensor1d, type Variable } from '@tensorflow/tfjs-core'
+import { evicted, keyWeights } from './cache-eviction.js'
+import type { CachePolicy } from './cache-policy.js'
+import { emptyCache, joined, type KvCache, placement, turned } from './key-cache.js'
+import { alibiSlopes, type T5Bias } from './position-bias.js'
 
 export interface SoftmaxAttentionOptions {
   readonly dModel: number
@@ -39,34 +30,31 @@ export interface SoftmaxAttentionOptions {
   readonly dHead: number
   /** Keys seen, the query's own included; 0 for all. */
   readonly window: number
+  /** First keys that stay visible beyond the window. */
+  readonly sinks?: number
   readonly rotary: RotaryOptions | null
+  /** Scores fall with distance: by fixed slopes (ALiBi), or by a learned table, which layers may share. */
+  readonly distanceBias?: 'alibi' | T5Bias | null
+  /** Whether each head has a learned score of nothing, which joins the denominator. */
+  readonly sinkLogits?: boolean
+  /** Multiplies q·k; 0 means K^-1/2. */
+  readonly scale?: number
+  /** Scores become c tanh(score / c) before biases join; 0 for none. */
+  readonly softCap?: number
+  /** Which keys the cache gives up; null for what the window needs. */
+  readonly cache?: CachePolicy | null
   readonly projection?: LinearOptions
-}
-
-/** Keys and values so far. What a query may see is kept with them as document numbers, once padding or packing appears. */
-export interface KvCache {
-  readonly [name: string]: State
-  /** `[B, S, G, K]`, rotated; null while empty. */
-  readonly keys: Tensor | null
-  readonly values: Tensor | null
-  /** Tokens seen, padding included: the position of the next. */
-  readonly position: number
-  /** Document of each key, -1 for padding, `[B, S]`; null while every key belongs to the first. */
-  readonly documents: Tensor | null
-  /** Document of the next token, `[B]`; null for the first. */
-  readonly document: Tensor | null
-  /** Tokens of each row without padding, `[B]`; null while that is `position` for all. */
-  readonly rowPositions: Tensor | null
 }
 
 /**
  * Causal softmax attention with a cache of keys and values.
  *
- *   o_i = Σ_{j ≤ i} softmax_j(q_i·k_j / √K) v_j
+ *   o_i = Σ_{j ≤ i} softmax_j(q_i·k_j / √K + b_{i-j}) v_j
  *
- * Grouped queries, rotary positions, sliding window. State: keys and values, growing with T, or bounded by the window.
- * Time O(T² H K), decoding O(T H K).
- * Paper: Vaswani et al. 2017, arXiv:1706.03762, section 3.2; Ainslie et al. 2023, arXiv:2305.13245 (grouped queries).
+ * Grouped queries, rotary positions, biases by distance, sliding window and sinks. State: keys and values, growing with
+ * T, or bounded by the window or by a cache policy. Time O(T² H K), decoding O(T H K), or O(C H K) with C keys kept.
+ * Paper: Vaswani et al. 2017, arXiv:1706.03762, section 3.2; Ainslie et al. 2023, arXiv:2305.13245 (grouped queries);
+ * Oren et al. 2024, arXiv:2401.06104 (bounded caches).
  */
 export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
   readonly traits: MixerTraits
@@ -74,102 +62,135 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
   readonly kProj: Linear
   readonly vProj: Linear
   readonly oProj: Linear
+  readonly distanceBias: T5Bias | null
+  readonly sinkLogits: Variable | null
   private readonly rotary: Rotary | null
+  private readonly slopes: readonly number[] | null
+  private readonly policy: CachePolicy | null
 
   constructor(
     private readonly options: SoftmaxAttentionOptions,
     rng: Rng,
   ) {
     super()
-    const { dModel, nHeads, nKvHeads, dHead, projection = { bias: false } } = options
+    const { dModel, nHeads, nKvHeads, dHead, window, distanceBias = null, projection = { bias: false } } = options
     if (nHeads % nKvHeads !== 0) {
       throw new RangeError(`SoftmaxAttention nHeads: expected a multiple of nKvHeads = ${nKvHeads}, got ${nHeads}.`)
     }
-    // a window counts positions, and padding would use them up
-    this.traits = { causal: true, padding: options.window === 0, constantState: options.window > 0 }
+    this.policy = options.cache ?? null
+    this.checkDistances()
+    const counts = window > 0 || distanceBias !== null || this.policy !== null
+    // windows, distances and full caches count positions, and padding would use them up
+    const bounded = window > 0 || (this.policy !== null && Number.isFinite(this.policy.capacity))
+    this.traits = { causal: true, padding: !counts, constantState: bounded }
     this.qProj = new Linear(dModel, nHeads * dHead, rng, projection)
     this.kProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
     this.vProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
     this.oProj = new Linear(nHeads * dHead, dModel, rng, projection)
     this.rotary = options.rotary === null ? null : new Rotary(options.rotary)
+    this.slopes = distanceBias === 'alibi' ? alibiSlopes(nHeads) : null
+    this.distanceBias = distanceBias === 'alibi' ? null : distanceBias
+    this.sinkLogits = options.sinkLogits ? parameter(normal(rng, [nHeads], 1)) : null
+  }
+
+  /** The distance to a key is counted in the cache, so nothing may be missing between. */
+  private checkDistances(): void {
+    const { window, sinks = 0, distanceBias = null } = this.options
+    if (sinks > 0 && window === 0) {
+      throw new RangeError(`SoftmaxAttention sinks: expected a window where there are sinks, got ${sinks} without one.`)
+    }
+    if (this.policy !== null && (window > 0 || distanceBias !== null)) {
+      throw new RangeError(
+        'SoftmaxAttention cache: expected no window and no distance bias, which count keys that a policy may have given up. Use windowCache or rotary positions.',
+      )
+    }
+    if (sinks > 0 && distanceBias !== null) {
+      throw new RangeError('SoftmaxAttention sinks: expected no distance bias beside them. Use rotary positions.')
+    }
   }
 
   initialState(): KvCache {
-    return { keys: null, values: null, position: 0, documents: null, document: null, rowPositions: null }
+    return emptyCache
   }
 
-  forward(x: Tensor, state: KvCache = this.initialState(), pass?: Pass): Mixed<KvCache> {
-    const { dModel, nHeads, nKvHeads, dHead, window } = this.options
-    const { B, T } = dims('SoftmaxAttention.forward x', x, 'B T D', { D: dModel })
+  forward(x: Tensor, state: KvCache = emptyCache, pass?: Pass): Mixed<KvCache> {
+    const { B, T, D } = dims('SoftmaxAttention.forward x', x, 'B T D', { D: this.options.dModel })
+    if (!this.traits.padding) refusePadding('SoftmaxAttention.forward', pass)
+    if (this.policy === null) {
+      const { y, state: cache } = this.attend(x, state, pass)
+      return { y, state: this.kept(cache) }
+    }
+    const { chunk } = this.policy
+    const outputs: Tensor[] = []
+    let current = state
+    for (let t = 0; t < T; ) {
+      const size = Math.min(T - t, chunk - (current.position % chunk))
+      const mixed = this.attend(slice(x, [0, t, 0], [B, size, D]), current, pass)
+      outputs.push(mixed.y)
+      current = mixed.state
+      t += size
+    }
+    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+  }
+
+  private attend(x: Tensor, state: KvCache, pass?: Pass): Mixed<KvCache> {
+    const { nHeads, nKvHeads, dHead, window, sinks = 0, scale = 0, softCap = 0 } = this.options
+    const [B, T] = x.shape as [number, number]
     const split = (projected: Tensor, heads: number): Tensor => reshape(projected, [B, T, heads, dHead])
-    if (window > 0) refusePadding('SoftmaxAttention.forward', pass)
     const gaps = gapsOf('SoftmaxAttention.forward', pass, B, T)
     const place = placement(state, gaps, B, T)
-    const turn = (heads: Tensor): Tensor => {
-      if (this.rotary === null) return heads
-      if (place.positions === null) return this.rotary.forward(heads, state.position)
-      return this.rotary.forwardAt(heads, place.positions, state.position + T)
-    }
+    const turn = (heads: Tensor): Tensor => turned(this.rotary, heads, state.position, place)
     const q = turn(split(this.qProj.forward(x), nHeads))
     const keys = joined(state.keys, turn(split(this.kProj.forward(x), nKvHeads)))
     const values = joined(state.values, split(this.vProj.forward(x), nKvHeads))
-    const { o } = softmaxAttention({ q, k: keys, v: values, ...place.inputs }, { causal: true, window })
+    const biases = {
+      ...(this.slopes && { slopes: tensor1d([...this.slopes]) }),
+      ...(this.distanceBias && { relativeBias: this.distanceBias.table() }),
+      ...(this.sinkLogits && { sinkLogits: this.sinkLogits }),
+    }
+    const { o } = softmaxAttention(
+      { q, k: keys, v: values, ...biases, ...place.inputs },
+      { causal: true, window, sinks, scale, softCap },
+    )
     pass?.record?.record('queries', q)
     pass?.record?.record('keys', keys)
+    const cache = { keys, values, position: state.position + T, usage: null, ...place.next }
+    const attrs = { scale: scale || dHead ** -0.5, softCap, sinkLogits: this.sinkLogits }
     return {
       y: this.oProj.forward(reshape(o, [B, T, nHeads * dHead])),
-      state: this.kept({ keys, values, position: state.position + T, ...place.next }),
+      state:
+        this.policy === null
+          ? cache
+          : evicted(this.policy, cache, state.usage, (all) => keyWeights(q, keys, all, attrs)),
     }
   }
 
-  /** With a window of w, the next query sees w - 1 of the keys so far; older ones are dropped. */
-  private kept(cache: KvCache & { readonly keys: Tensor; readonly values: Tensor }): KvCache {
-    const [B, S, G, K] = cache.keys.shape as [number, number, number, number]
-    const size = this.options.window - 1
-    if (this.options.window === 0 || S <= size) return cache
-    if (size === 0) return { ...cache, keys: null, values: null, documents: null }
-    return {
-      ...cache,
-      keys: slice(cache.keys, [0, S - size, 0, 0], [B, size, G, K]),
-      values: slice(cache.values, [0, S - size, 0, 0], [B, size, G, K]),
-      documents: cache.documents && slice(cache.documents, [0, S - size], [B, size]),
+  /** With a window of w, the next query sees the sinks and w - 1 of the other keys so far; older ones are dropped. */
+  private kept(cache: KvCache): KvCache {
+    const { window, sinks = 0 } = this.options
+    const { keys, values } = cache
+    if (window === 0 || keys === null || values === null) return cache
+    const [B, S, G, K] = keys.shape as [number, number, number, number]
+    const size = window - 1
+    if (S <= sinks + size) return cache
+    if (sinks + size === 0) return { ...cache, keys: null, values: null }
+    const ends = (x: Tensor): Tensor => {
+      const parts = [
+        ...(sinks > 0 ? [slice(x, [0, 0, 0, 0], [B, sinks, G, K])] : []),
+        ...(size > 0 ? [slice(x, [0, S - size, 0, 0], [B, size, G, K])] : []),
+      ]
+      return parts.length === 1 ? (parts[0] as Tensor) : concat(parts, 1)
     }
+    return { ...cache, keys: ends(keys), values: ends(values) }
   }
 
   stateBytes(length: number): number {
-    const { nKvHeads, dHead, window } = this.options
-    return 2 * 4 * nKvHeads * dHead * (window > 0 ? Math.min(length, window - 1) : length)
-  }
-}
-
-function joined(before: Tensor | null, now: Tensor): Tensor {
-  return before === null ? now : concat([before, now], 1)
-}
-
-interface Placement {
-  /** Positions of the tokens, padding left out, int32 `[B, T]`; null where every row counts on from the same one. */
-  readonly positions: Tensor | null
-  readonly inputs: { readonly queryDocuments?: Tensor; readonly keyDocuments?: Tensor }
-  readonly next: Pick<KvCache, 'documents' | 'document' | 'rowPositions'>
-}
-
-/** Padding is document -1, which keys of real tokens never bear: queries and keys meet only within a document. */
-function placement(state: KvCache, gaps: Gaps | null, B: number, T: number): Placement {
-  if (gaps === null && state.document === null) {
-    return { positions: null, inputs: {}, next: { documents: null, document: null, rowPositions: null } }
-  }
-  const tokens = gaps?.tokens ?? ones([B, T])
-  const counted = add(cumsum(tokens, 1), reshape(state.rowPositions ?? fill([B], state.position), [B, 1]))
-  const started = gaps === null ? fill([B, T], 0) : cumsum(gaps.starts, 1)
-  const current = add(started, reshape(state.document ?? fill([B], 0), [B, 1]))
-  const queryDocuments = sub(mul(add(current, 1), tokens), 1)
-  const past = state.keys === null ? 0 : (state.keys.shape[1] as number)
-  const known = past === 0 ? null : (state.documents ?? fill([B, past], 0))
-  const keyDocuments = joined(known, queryDocuments)
-  const last = (x: Tensor): Tensor => reshape(slice(x, [0, T - 1], [B, 1]), [B])
-  return {
-    positions: cast(maximum(sub(counted, 1), 0), 'int32'),
-    inputs: { queryDocuments, keyDocuments },
-    next: { documents: keyDocuments, document: last(current), rowPositions: last(counted) },
+    const { nKvHeads, dHead, window, sinks = 0 } = this.options
+    if (this.policy !== null) {
+      const { capacity, chunk, weighs } = this.policy
+      const open = length % chunk
+      return 4 * nKvHeads * (2 * dHead + (weighs === 'all' ? 1 : 0)) * (Math.min(length - open, capacity) + open)
+    }
+    return 2 * 4 * nKvHeads * dHead * (window > 0 ? Math.min(length, sinks + window - 1) : length)
   }
 }

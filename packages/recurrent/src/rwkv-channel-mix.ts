@@ -10,9 +10,9 @@ import {
   Module,
   type Pass,
   parameter,
+  previousTokens,
   type Rng,
   type SequenceMixer,
-  tokenShift,
 } from '@mneme/core-tensor'
 import { mul, relu, sigmoid, square, type Tensor, type Variable } from '@tensorflow/tfjs-core'
 import { mixShift, type RwkvDepth, shareOfDepth } from './rwkv-shift.js'
@@ -68,7 +68,11 @@ export class RwkvChannelMix extends Module implements SequenceMixer<Tensor> {
   forward(x: Tensor, state?: Tensor, pass?: Pass): Mixed<Tensor> {
     const { dModel, mixOf } = this.options
     const { B, T } = dims('RwkvChannelMix.forward x', x, 'B T D', { D: dModel })
-    const { before, last } = tokenShift(x, state ?? this.initialState(B), gapsOf('RwkvChannelMix.forward', pass, B, T))
+    const { previous: before, last } = previousTokens(
+      x,
+      state ?? this.initialState(B),
+      gapsOf('RwkvChannelMix.forward', pass, B, T),
+    )
     const hidden = square(relu(this.key.forward(mixShift(x, before, this.timeMixKey, mixOf))))
     const y = this.value.forward(hidden)
     if (this.receptance === null || this.timeMixReceptance === null) return { y, state: last }

@@ -10,9 +10,9 @@ import {
   Module,
   type Pass,
   parameter,
+  previousTokens,
   type Rng,
   type SequenceMixer,
-  tokenShift,
   wkv4,
 } from '@mneme/core-tensor'
 import { mul, sigmoid, type Tensor, type Variable } from '@tensorflow/tfjs-core'
@@ -95,8 +95,8 @@ export class Rwkv4TimeMix extends Module implements SequenceMixer<Rwkv4State> {
     const { B, T } = dims('Rwkv4TimeMix.forward x', x, 'B T D', { D: this.options.dModel })
     const { last, ...sums } = state ?? this.initialState(B)
     const gaps = gapsOf('Rwkv4TimeMix.forward', pass, B, T)
-    const shift = tokenShift(x, last, gaps)
-    const mixed = (mix: Tensor): Tensor => mixShift(x, shift.before, mix, 'current')
+    const shift = previousTokens(x, last, gaps)
+    const mixed = (mix: Tensor): Tensor => mixShift(x, shift.previous, mix, 'current')
     const { y, ...after } = wkv4({
       k: this.key.forward(mixed(this.timeMixKey)),
       v: this.value.forward(mixed(this.timeMixValue)),

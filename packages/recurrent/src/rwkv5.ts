@@ -11,10 +11,10 @@ import {
   Module,
   type Pass,
   parameter,
+  previousTokens,
   type Rng,
   type SequenceMixer,
   silu,
-  tokenShift,
 } from '@mneme/core-tensor'
 import { exp, mul, neg, reshape, type Tensor, type Variable } from '@tensorflow/tfjs-core'
 import { type RwkvMatrixState, readRwkv } from './rwkv-memory.js'
@@ -93,7 +93,7 @@ export class Rwkv5TimeMix extends Module implements SequenceMixer<RwkvMatrixStat
     const { B, T } = dims('Rwkv5TimeMix.forward x', x, 'B T D', { D })
     const past = state ?? this.initialState(B)
     const gaps = gapsOf('Rwkv5TimeMix.forward', pass, B, T)
-    const { before, last } = tokenShift(x, past.last, gaps)
+    const { previous: before, last } = previousTokens(x, past.last, gaps)
     const mixed = (mix: Tensor): Tensor => mixShift(x, before, mix, 'current')
     const { o, memory } = readRwkv(
       {

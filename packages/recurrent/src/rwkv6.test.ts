@@ -1,4 +1,4 @@
-import { gatedLinearAttention, normal, Rng, silu, tokenShift } from '@mneme/core-tensor'
+import { gatedLinearAttention, normal, previousTokens, Rng, silu } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
 import { mul, ones, reshape, sub, type Tensor, tensor, type Variable, zeros } from '@tensorflow/tfjs-core'
@@ -51,7 +51,7 @@ describe('RWKV-5', () => {
       mixer.timeDecay.assign(mul(ones([H, D / H]), -40))
       mixer.timeFaaaa.assign(ones([H, D / H]))
       const x = normal(new Rng(5), [2, T, D], 1)
-      const { before } = tokenShift(x, zeros([2, D]), null)
+      const { previous: before } = previousTokens(x, zeros([2, D]), null)
       const mixed = (mix: Tensor): Tensor => mixShift(x, before, mix, 'current')
       const heads = (y: Tensor): Tensor => reshape(y, [2, T, H, D / H])
       const { o } = gatedLinearAttention(

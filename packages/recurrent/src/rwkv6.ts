@@ -11,10 +11,10 @@ import {
   Module,
   type Pass,
   parameter,
+  previousTokens,
   type Rng,
   type SequenceMixer,
   silu,
-  tokenShift,
   uniform,
 } from '@mneme/core-tensor'
 import {
@@ -126,7 +126,7 @@ export class Rwkv6TimeMix extends Module implements SequenceMixer<RwkvMatrixStat
     const { B, T } = dims('Rwkv6TimeMix.forward x', x, 'B T D', { D })
     const past = state ?? this.initialState(B)
     const gaps = gapsOf('Rwkv6TimeMix.forward', pass, B, T)
-    const { before, last } = tokenShift(x, past.last, gaps)
+    const { previous: before, last } = previousTokens(x, past.last, gaps)
     const [xr, xw, xk, xv, xg] = this.blends(x, before) as [Tensor, Tensor, Tensor, Tensor, Tensor]
     const logDecay = reshape(neg(exp(this.decay.forward(xw))), [B, T, H, this.dKeys / H])
     const { o, memory } = readRwkv(

@@ -12,9 +12,9 @@ import {
   Module,
   type Pass,
   parameter,
+  previousTokens,
   type Rng,
   type SequenceMixer,
-  tokenShift,
   unitLength,
 } from '@mneme/core-tensor'
 import { add, mul, neg, reshape, sigmoid, sub, sum, type Tensor, tanh, type Variable } from '@tensorflow/tfjs-core'
@@ -137,7 +137,7 @@ export class Rwkv7TimeMix extends Module implements SequenceMixer<RwkvMatrixStat
     const { B, T } = dims('Rwkv7TimeMix.forward x', x, 'B T D', { D })
     const past = state ?? this.initialState(B)
     const gaps = gapsOf('Rwkv7TimeMix.forward', pass, B, T)
-    const { before, last } = tokenShift(x, past.last, gaps)
+    const { previous: before, last } = previousTokens(x, past.last, gaps)
     const mixed = (mix: Tensor): Tensor => mixShift(x, before, mix, 'previous')
     const heads = (y: Tensor): Tensor => reshape(y, [B, T, H, -1])
     const isToken = gaps && reshape(gaps.tokens, [B, T, 1, 1])

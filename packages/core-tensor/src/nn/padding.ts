@@ -1,5 +1,7 @@
 import { add, expandDims, mul, ones, sub, type Tensor, zeros } from '@tensorflow/tfjs-core'
 import type { Pass } from '../mixer.js'
+import { shifted, tokenAt } from '../ops/along-time.js'
+import { linearScan } from '../ops/linear-scan.js'
 import { dims } from '../shape.js'
 
 export interface Gaps {
@@ -29,4 +31,21 @@ export function overGaps(a: Tensor, b: Tensor, gaps: Gaps | null, initial?: Tens
   const kept = add(mul(a, sub(tokens, starts)), sub(1, tokens))
   const written = mul(b, tokens)
   return { a: kept, b: initial ? add(written, mul(mul(a, starts), expandDims(initial, 1))) : written }
+}
+
+/**
+ * What stood at the token before each, and at the last of all: padding is stepped over, and a token that starts anew
+ * finds zeros. x `[B, T, D]`, before `[B, D]`.
+ */
+export function previousTokens(
+  x: Tensor,
+  before: Tensor,
+  gaps: Gaps | null,
+): { readonly previous: Tensor; readonly last: Tensor } {
+  const [B, T, D] = x.shape as [number, number, number]
+  if (gaps === null) return { previous: shifted(x, before), last: tokenAt(x, T - 1) }
+  const tokens = expandDims(gaps.tokens, 2)
+  // at padding the last token stays the last
+  const { h } = linearScan({ a: mul(sub(1, tokens), ones([B, T, D])), b: mul(x, tokens), h0: before })
+  return { previous: mul(shifted(h, before), sub(1, expandDims(gaps.starts, 2))), last: tokenAt(h, T - 1) }
 }

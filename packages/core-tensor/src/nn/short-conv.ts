@@ -1,24 +1,11 @@
-import {
-  add,
-  concat,
-  expandDims,
-  mul,
-  ones,
-  reshape,
-  slice,
-  sub,
-  type Tensor,
-  type Variable,
-  zeros,
-} from '@tensorflow/tfjs-core'
+import { add, concat, expandDims, mul, reshape, slice, type Tensor, type Variable, zeros } from '@tensorflow/tfjs-core'
 import { constant, linearUniform } from '../init.js'
 import type { Pass } from '../mixer.js'
 import { Module, parameter } from '../module.js'
-import { linearScan } from '../ops/linear-scan.js'
 import { shortConv } from '../ops/short-conv.js'
 import type { Rng } from '../rng.js'
 import { dims } from '../shape.js'
-import { type Gaps, gapsOf } from './padding.js'
+import { type Gaps, gapsOf, previousTokens } from './padding.js'
 
 /**
  * Short causal depthwise convolution that remembers its last inputs: state is the tail `[B, width - 1, D]`, oldest
@@ -52,23 +39,17 @@ export class ShortConv extends Module {
     return shortConv({ x, weight: this.weight, ...(this.bias && { bias: this.bias }), tail })
   }
 
-  /**
-   * With gaps, the j-th last token is a recurrence along time: at a token, what was the (j-1)-th last moves to place j;
-   * at padding every place stays; a token that starts anew sees empty places.
-   */
-  private overGaps(x: Tensor, tail: Tensor, { tokens, starts }: Gaps): { y: Tensor; tail: Tensor } {
-    const [B, T, D] = x.shape as [number, number, number]
-    const isToken = expandDims(tokens, 2)
-    const open = expandDims(sub(1, starts), 2)
-    const stays = mul(sub(1, isToken), ones([B, T, D]))
+  /** With gaps, the j-th last token is what the (j-1)-th last was one token before. */
+  private overGaps(x: Tensor, tail: Tensor, gaps: Gaps): { y: Tensor; tail: Tensor } {
+    const [B, , D] = x.shape as [number, number, number]
     let lag = x
     let y = mul(lag, this.tap(0))
     const places: Tensor[] = []
     for (let j = 1; j < this.width; j++) {
-      const before = slice(tail, [0, this.width - 1 - j, 0], [B, 1, D])
-      const place = linearScan({ a: stays, b: mul(lag, isToken), h0: reshape(before, [B, D]) }).h
-      places.unshift(slice(place, [0, T - 1, 0], [B, 1, D]))
-      lag = mul(T === 1 ? before : concat([before, slice(place, [0, 0, 0], [B, T - 1, D])], 1), open)
+      const before = reshape(slice(tail, [0, this.width - 1 - j, 0], [B, 1, D]), [B, D])
+      const { previous, last } = previousTokens(lag, before, gaps)
+      places.unshift(expandDims(last, 1))
+      lag = previous
       y = add(y, mul(lag, this.tap(j)))
     }
     return { y: this.bias ? add(y, this.bias) : y, tail: concat(places, 1) }

@@ -1,0 +1,102 @@
+import {
+  concat,
+  fill,
+  mul,
+  ones,
+  range,
+  reshape,
+  reverse,
+  slice,
+  sub,
+  sum,
+  type Tensor,
+  topk,
+} from '@tensorflow/tfjs-core'
+
+/** Which keys a full cache gives up. Keys keep the positions that they were turned to. */
+export interface CachePolicy {
+  /** Most keys that are kept from one chunk to the next; Infinity for all. */
+  readonly capacity: number
+  /** Tokens between two reductions: they see each other, and all that was kept before them. Changes results. */
+  readonly chunk: number
+  /** Whose attention weights it goes by: none, those of the chunk's newest query, or all there ever were, added up. */
+  readonly weighs: 'none' | 'newest' | 'all'
+  /**
+   * Keys to keep, of each row and key head: float `[B or 1, G or 1, capacity]`, ascending. `weights` `[B, G, S]` are sums
+   * over the queries of a key head; null where none are asked for.
+   */
+  kept(S: number, weights: Tensor | null): Tensor
+}
+
+/** Every key stays. */
+export const fullCache: CachePolicy = {
+  capacity: Number.POSITIVE_INFINITY,
+  chunk: 1,
+  weighs: 'none',
+  kept: (S) => reshape(range(0, S), [1, 1, S]),
+}
+
+/** The newest keys stay. */
+export function windowCache(capacity: number, chunk = 1): CachePolicy {
+  return sinkCache(0, capacity, chunk)
+}
+
+/**
+ * The first keys stay, where softmax puts the weight that it has no use for, and the newest of the rest.
+ * Xiao et al. 2023, arXiv:2309.17453, section 3.2.
+ * Differs: keys keep their own positions; there they take those of their places in the cache.
+ */
+export function sinkCache(first: number, capacity: number, chunk = 1): CachePolicy {
+  checked('sinkCache', capacity, chunk)
+  if (!(first >= 0 && first <= capacity)) {
+    throw new RangeError(`sinkCache first: expected 0 to capacity = ${capacity}, got ${first}.`)
+  }
+  const kept = (S: number): Tensor =>
+    reshape(concat([range(0, first), range(S - (capacity - first), S)]), [1, 1, capacity])
+  return { capacity, chunk, weighs: 'none', kept }
+}
+
+/**
+ * Heavy hitters: half of the places are for the newest keys, half for those of the rest that all queries so far gave the
+ * most weight, each key head by itself. Zhang et al. 2023, arXiv:2306.14048, section 4.
+ */
+export function heavyHitterCache(capacity: number, chunk = 1): CachePolicy {
+  checked('heavyHitterCache', capacity, chunk)
+  const newest = Math.floor(capacity / 2)
+  const kept = (S: number, weights: Tensor | null): Tensor => {
+    const [B, G] = (weights as Tensor).shape as [number, number]
+    const older = slice(weights as Tensor, [0, 0, 0], [B, G, S - newest])
+    const recent = mul(reshape(range(S - newest, S), [1, 1, newest]), ones([B, G, 1]))
+    return concat([largest(older, capacity - newest), recent], 2)
+  }
+  return { capacity, chunk, weighs: 'all', kept }
+}
+
+/**
+ * The keys stay that the newest query gives the most weight, over all heads alike; it may itself be given up.
+ * Oren et al. 2024, arXiv:2401.06104, section 3.2.
+ */
+export function tovaCache(capacity: number, chunk = 1): CachePolicy {
+  checked('tovaCache', capacity, chunk)
+  const kept = (_: number, weights: Tensor | null): Tensor => largest(sum(weights as Tensor, 1, true), capacity)
+  return { capacity, chunk, weighs: 'newest', kept }
+}
+
+/** Places of the `count` largest along the last axis of `[B, G, S]`, ascending; of equal ones the later. */
+function largest(weights: Tensor, count: number): Tensor {
+  const [B, G, S] = weights.shape as [number, number, number]
+  if (count === 0) return fill([B, G, 0], 0)
+  // of equal values topk takes the first, so the order is turned around, and turned back with the places
+  const fromEnd = topk(reverse(weights, -1), count, true).indices
+  const descending = topk(sub(S - 1, fromEnd), count, true).values
+  return reverse(descending, -1)
+}
+
+function checked(where: string, capacity: number, chunk: number): void {
+  if (!(Number.isInteger(capacity) && capacity >= 1)) {
+    throw new RangeError(`${where} capacity: expected a whole number of keys, at least 1, got ${capacity}.`)
+  }
+  if (!(Number.isInteger(chunk) && chunk >= 1)) {
+    throw new RangeError(`${where} chunk: expected a whole number of tokens, at least 1, got ${chunk}.`)
+  }
+}

@@ -1,0 +1,71 @@
+import { dims, Linear, type LinearOptions, Module, type Rng, type State, softmaxAttention } from '@mneme/core-tensor'
+import { reshape, type Tensor } from '@tensorflow/tfjs-core'
+
+export interface CrossAttentionOptions {
+  readonly dModel: number
+  /** Width of what is looked at. */
+  readonly dContext: number
+  readonly nHeads: number
+  readonly nKvHeads: number
+  readonly dHead: number
+  readonly projection?: LinearOptions
+}
+
+/** What is looked at, projected once for as many calls as follow. */
+export interface ContextKeys {
+  readonly [name: string]: State
+  /** `[B, S, G, K]` */
+  readonly keys: Tensor
+  readonly values: Tensor
+  /** 1 for keys that may be seen, `[B, S]`; null where all may. */
+  readonly mask: Tensor | null
+}
+
+/**
+ * Softmax attention of a sequence to another, each token to all of it.
+ *
+ *   o_i = Σ_j softmax_j(q_i·k_j / √K) v_j,   q = W_q x,   k, v = W_k c, W_v c
+ *
+ * x `[B, T, D]`, c `[B, S, C]`. A row whose context is all padding gives the bias of the output. Keys and values of the
+ * context, `[B, S, G, K]`, are made once. Time O(T S H K).
+ * Paper: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.3.
+ */
+export class CrossAttention extends Module {
+  readonly qProj: Linear
+  readonly kProj: Linear
+  readonly vProj: Linear
+  readonly oProj: Linear
+
+  constructor(
+    private readonly options: CrossAttentionOptions,
+    rng: Rng,
+  ) {
+    super()
+    const { dModel, dContext, nHeads, nKvHeads, dHead, projection = { bias: false } } = options
+    if (nHeads % nKvHeads !== 0) {
+      throw new RangeError(`CrossAttention nHeads: expected a multiple of nKvHeads = ${nKvHeads}, got ${nHeads}.`)
+    }
+    this.qProj = new Linear(dModel, nHeads * dHead, rng, projection)
+    this.kProj = new Linear(dContext, nKvHeads * dHead, rng, projection)
+    this.vProj = new Linear(dContext, nKvHeads * dHead, rng, projection)
+    this.oProj = new Linear(nHeads * dHead, dModel, rng, projection)
+  }
+
+  /** c `[B, S, C]`; mask `[B, S]`, 0 for padding. */
+  context(c: Tensor, mask?: Tensor): ContextKeys {
+    const { dContext, nKvHeads, dHead } = this.options
+    const { B, S } = dims('CrossAttention.context c', c, 'B S C', { C: dContext })
+    if (mask) dims('CrossAttention.context mask', mask, 'B S', { B, S })
+    const heads = (proj: Linear): Tensor => reshape(proj.forward(c), [B, S, nKvHeads, dHead])
+    return { keys: heads(this.kProj), values: heads(this.vProj), mask: mask ?? null }
+  }
+
+  /** x `[B, T, D]` to `[B, T, D]`. */
+  forward(x: Tensor, { keys, values, mask }: ContextKeys): Tensor {
+    const { dModel, nHeads, dHead } = this.options
+    const { B, T } = dims('CrossAttention.forward x', x, 'B T D', { B: keys.shape[0] as number, D: dModel })
+    const q = reshape(this.qProj.forward(x), [B, T, nHeads, dHead])
+    const { o } = softmaxAttention({ q, k: keys, v: values, ...(mask && { keyMask: mask }) }, { causal: false })
+    return this.oProj.forward(reshape(o, [B, T, nHeads * dHead]))
+  }
+}

@@ -1,0 +1,152 @@
+import {
+  type Activation,
+  constant,
+  convolved,
+  deltaRule,
+  dims,
+  gapsOf,
+  Linear,
+  type LinearOptions,
+  type Mixed,
+  type MixerTraits,
+  Module,
+  type Pass,
+  RMSNorm,
+  type Rng,
+  type SequenceMixer,
+  ShortConv,
+  silu,
+  unitLength,
+} from '@mneme/core-tensor'
+import { div, expandDims, mul, ones, reshape, sigmoid, sum, type Tensor } from '@tensorflow/tfjs-core'
+import { gatedReadout, headWidth } from './heads.js'
+
+export interface DeltaNetOptions {
+  readonly dModel: number
+  readonly nHeads: number
+  /** Width of all keys together, and of all values, over dModel. */
+  readonly expandK: number
+  readonly expandV: number
+  /** Width of short convolutions on queries, keys and values; 0 for none. */
+  readonly convWidth: number
+  /** Of queries and keys, after the convolution; values have SiLU. */
+  readonly qkActivation: Activation
+  /** Queries and keys of length 1, or of sum 1, which asks for an activation that leaves nothing negative. */
+  readonly qkNorm: 'length' | 'sum'
+  /** Whether tokens set how much of the error is corrected; all of it if not. */
+  readonly learnedBeta: boolean
+  /** Doubles beta, so that transitions may have negative eigenvalues. */
+  readonly allowNegEigval: boolean
+  /** Whether the readout is multiplied by silu(W_g x). */
+  readonly outputGate: boolean
+  readonly normEps: number
+  /** Tokens a block of matrix products; changes cost, not results. */
+  readonly chunk: number
+  readonly projection?: LinearOptions
+}
+
+export type DeltaNetState = {
+  /** `[B, H, K, V]` */
+  readonly memory: Tensor
+  /** Last inputs of the convolutions; null without them. */
+  readonly qTail: Tensor | null
+  readonly kTail: Tensor | null
+  readonly vTail: Tensor | null
+}
+
+/**
+ * The delta rule: a matrix memory that corrects what it stores under a key.
+ *
+ *   S_t = S_{t-1} + β_t k_t (v_t − S_{t-1}ᵀ k_t)ᵀ = (I − β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ,   o_t = S_tᵀ q_t / √K
+ *
+ * β_t = sigmoid(W_b x_t) `[H]`, or twice that. q, k, v pass a short convolution and an activation; q and k have length 1.
+ * The readout is normalised by head. State S `[B, H, K, V]` and three convolution tails, constant in T. Time O(T K V) a
+ * head, in chunks of matrix products.
+ * Paper: Yang et al. 2024, arXiv:2406.06484, sections 2 and 3.
+ */
+export class DeltaNet extends Module implements SequenceMixer<DeltaNetState> {
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
+  readonly qProj: Linear
+  readonly kProj: Linear
+  readonly vProj: Linear
+  readonly bProj: Linear | null
+  readonly gProj: Linear | null
+  readonly oProj: Linear
+  readonly qConv: ShortConv | null
+  readonly kConv: ShortConv | null
+  readonly vConv: ShortConv | null
+  readonly oNorm: RMSNorm
+  private readonly dKey: number
+  private readonly dValue: number
+
+  constructor(
+    private readonly options: DeltaNetOptions,
+    rng: Rng,
+  ) {
+    super()
+    const { dModel: D, nHeads: H, convWidth, projection = { bias: false } } = options
+    this.dKey = headWidth('DeltaNet expandK', D, options.expandK, H)
+    this.dValue = headWidth('DeltaNet expandV', D, options.expandV, H)
+    const linear = (dIn: number, dOut: number): Linear => new Linear(dIn, dOut, rng, projection)
+    const conv = (channels: number): ShortConv | null =>
+      convWidth > 0 ? new ShortConv(channels, convWidth, rng) : null
+    this.qProj = linear(D, H * this.dKey)
+    this.kProj = linear(D, H * this.dKey)
+    this.vProj = linear(D, H * this.dValue)
+    this.bProj = options.learnedBeta ? linear(D, H) : null
+    this.gProj = options.outputGate ? linear(D, H * this.dValue) : null
+    this.oProj = linear(H * this.dValue, D)
+    this.qConv = conv(H * this.dKey)
+    this.kConv = conv(H * this.dKey)
+    this.vConv = conv(H * this.dValue)
+    this.oNorm = new RMSNorm(this.dValue, options.normEps)
+  }
+
+  initialState(batch: number): DeltaNetState {
+    return {
+      memory: constant([batch, this.options.nHeads, this.dKey, this.dValue], 0),
+      qTail: this.qConv?.initialState(batch) ?? null,
+      kTail: this.kConv?.initialState(batch) ?? null,
+      vTail: this.vConv?.initialState(batch) ?? null,
+    }
+  }
+
+  forward(x: Tensor, state?: DeltaNetState, pass?: Pass): Mixed<DeltaNetState> {
+    const { dModel, nHeads: H, qkActivation, qkNorm, allowNegEigval, chunk } = this.options
+    const { B, T } = dims('DeltaNet.forward x', x, 'B T D', { D: dModel })
+    const before = state ?? this.initialState(B)
+    const gaps = gapsOf('DeltaNet.forward', pass, B, T)
+    const qc = convolved(this.qConv, this.qProj.forward(x), before.qTail, pass)
+    const kc = convolved(this.kConv, this.kProj.forward(x), before.kTail, pass)
+    const vc = convolved(this.vConv, this.vProj.forward(x), before.vTail, pass)
+    const heads = (y: Tensor): Tensor => {
+      const active = reshape(qkActivation(y), [B, T, H, this.dKey])
+      return qkNorm === 'length' ? unitLength(active) : div(active, sum(active, -1, true))
+    }
+    let beta: Tensor = this.bProj ? sigmoid(this.bProj.forward(x)) : ones([B, T, H])
+    if (allowNegEigval) beta = mul(beta, 2)
+    if (gaps !== null) beta = mul(beta, expandDims(gaps.tokens, 2))
+    const { o, state: memory } = deltaRule(
+      {
+        q: heads(qc.y),
+        k: heads(kc.y),
+        v: reshape(silu(vc.y), [B, T, H, this.dValue]),
+        beta,
+        ...(gaps && { resets: gaps.starts }),
+        state: before.memory,
+      },
+      { chunk },
+    )
+    pass?.record?.record('beta', beta)
+    pass?.record?.record('memory', memory)
+    return {
+      y: this.oProj.forward(gatedReadout(o, this.oNorm, this.gProj?.forward(x))),
+      state: { memory, qTail: qc.tail, kTail: kc.tail, vTail: vc.tail },
+    }
+  }
+
+  stateBytes(): number {
+    const { nHeads: H, convWidth } = this.options
+    return 4 * H * (this.dKey * this.dValue + Math.max(0, convWidth - 1) * (2 * this.dKey + this.dValue))
+  }
+}

@@ -1,0 +1,31 @@
+import { type Gaps, linearScan, overGaps, tokenAt } from '@mneme/core-tensor'
+import { fill, ones, range, reshape, type Tensor } from '@tensorflow/tfjs-core'
+
+/** How many tokens each row has seen; a state of its own only once rows differ. */
+export type TokenCount = {
+  /** Tokens seen, padding included. */
+  readonly position: number
+  /** Tokens of each row's document, padding left out, `[B]`; null while that is `position` for all. */
+  readonly count: Tensor | null
+}
+
+export const noTokens: TokenCount = { position: 0, count: null }
+
+export interface Counted {
+  /** Number of each token in its document, from 1 on; at padding that of the token before. `[B or 1, T, 1]` */
+  readonly counts: Tensor
+  /** Whether all rows count alike: then counts are position + 1 and so on. */
+  readonly even: boolean
+  readonly next: TokenCount
+}
+
+export function counted({ position, count }: TokenCount, gaps: Gaps | null, B: number, T: number): Counted {
+  if (gaps === null && count === null) {
+    const counts = reshape(range(position + 1, position + T + 1), [1, T, 1])
+    return { counts, even: true, next: { position: position + T, count: null } }
+  }
+  const one = ones([B, T, 1])
+  const start = reshape(count ?? fill([B], position), [B, 1])
+  const counts = linearScan({ ...overGaps(one, one, gaps), h0: start }).h
+  return { counts, even: false, next: { position: position + T, count: reshape(tokenAt(counts, T - 1), [B]) } }
+}
