@@ -2,7 +2,10 @@ import { type BaseConfig, type Paper, type TokenModel, unknownName, withDefaults
 
 /** Every paper, by key; a paper's code is loaded when it is asked for. */
 const papers = {
+  deltanet: () => import('./deltanet.js'),
+  'forgetting-transformer': () => import('./forgetting-transformer.js'),
   'gated-deltanet': () => import('./gated-deltanet.js'),
+  gla: () => import('./gla.js'),
   hgrn: () => import('./hgrn.js'),
   hgrn2: () => import('./hgrn2.js'),
   mamba: () => import('./mamba.js'),
@@ -23,7 +26,10 @@ export const paperKeys = Object.keys(papers) as PaperKey[]
 
 /** Which paper reads a checkpoint, by `model_type` of its config.json, or by the class that wrote it. */
 export const publishedTypes = {
+  delta_net: 'deltanet',
+  forgetting_transformer: 'forgetting-transformer',
   gated_deltanet: 'gated-deltanet',
+  gla: 'gla',
   MemTransformerLM: 'transformer-xl',
   MemoryAsContextTransformer: 'titans',
   hgrn: 'hgrn',
