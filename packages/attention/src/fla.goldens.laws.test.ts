@@ -1,19 +1,7 @@
-import {
-  eluPlusOne,
-  type NameRule,
-  nextTokenLoss,
-  type Rng,
-  relu,
-  type SequenceMixer,
-  silu,
-  valueAndGrads,
-} from '@mneme/core-tensor'
-import { flaNames, type GoldenDecoder, goldenDecoder } from '@mneme/testing/decoder-goldens'
-import { type Golden, type GoldenTensor, goldens, toTensor } from '@mneme/testing/goldens'
-import { inPieces, read, type Sequence, within } from '@mneme/testing/subject'
-import { expectClose, tolerances } from '@mneme/testing/tolerance'
-import { slice, type Tensor, zeros } from '@tensorflow/tfjs-core'
-import { describe, test } from 'vitest'
+import { eluPlusOne, type NameRule, type Rng, relu, type SequenceMixer, silu } from '@mneme/core-tensor'
+import { describeDecoder, flaNames, type GoldenDecoder, goldenDecoder } from '@mneme/testing/decoder-goldens'
+import { type Golden, goldens } from '@mneme/testing/goldens'
+import type { Tensor } from '@tensorflow/tfjs-core'
 import { DeltaNet } from './delta-net.js'
 import { ForgettingAttention } from './forgetting-attention.js'
 import { GatedDeltaNet } from './gated-delta-net.js'
@@ -148,49 +136,5 @@ const loaded = (golden: Golden, layout: Layout): GoldenDecoder => {
 for (const golden of goldens()) {
   if (!golden.files.includes('config.json') || !golden.files.includes('grads.safetensors')) continue
   const layout = layouts[golden.json('config').model_type as string]
-  if (layout !== undefined) describeGolden(golden, layout)
-}
-
-function describeGolden(golden: Golden, layout: Layout): void {
-  describe(`golden ${golden.name}`, () => {
-    const expected = golden.read('expected')
-    const value = (name: string): GoldenTensor => expected.get(name) as GoldenTensor
-
-    test('scores: whole, in pieces, token by token', async () => {
-      await within(async () => {
-        const { model } = loaded(golden, layout)
-        const ids = toTensor(value('input_ids'))
-        const T = ids.shape[1] as number
-        const limit = Math.max(tolerances.forward(), 2e-5)
-        for (const sizes of [[T], [7, 1, T - 8], Array<number>(T).fill(1)]) {
-          const { y } = inPieces(model as unknown as Sequence, ids, sizes)
-          expectClose(await read(y), value('logits').values, limit, `scores in ${sizes.length} pieces`)
-        }
-        model.dispose()
-      })
-    })
-
-    test('gradients of every parameter', async () => {
-      await within(async () => {
-        const { model, names } = loaded(golden, layout)
-        const ids = toTensor(value('input_ids'))
-        const [B, T] = ids.shape as [number, number]
-        const parameters = [...model.namedParameters()]
-        const { value: loss, grads } = valueAndGrads(
-          () => {
-            const { y } = model.forward(ids)
-            return nextTokenLoss(slice(y, [0, 0, 0], [B, T - 1, -1]), slice(ids, [0, 1], [B, T - 1])).loss
-          },
-          parameters.map(([, v]) => v),
-        )
-        expectClose(await read(loss), value('loss').values, 1e-5, 'loss')
-        const stored = golden.read('grads')
-        for (const [i, [path, v]] of parameters.entries()) {
-          const wanted = stored.get(names.get(path)?.name as string) as GoldenTensor
-          expectClose(await read(grads[i] ?? zeros(v.shape)), wanted.values, tolerances.gradient(), path)
-        }
-        model.dispose()
-      })
-    })
-  })
+  if (layout !== undefined) describeDecoder(golden, () => loaded(golden, layout))
 }

@@ -5,6 +5,7 @@ import {
   Linear,
   type NamedTensor,
   type NameRule,
+  nextTokenLoss,
   RMSNorm,
   Rng,
   residualStack,
@@ -12,8 +13,13 @@ import {
   type StoredName,
   SwiGLU,
   storedNames,
+  valueAndGrads,
 } from '@mneme/core-tensor'
-import type { Golden, GoldenTensor } from './goldens.js'
+import { slice, zeros } from '@tensorflow/tfjs-core'
+import { describe, test } from 'vitest'
+import { type Golden, type GoldenTensor, toTensor } from './goldens.js'
+import { inPieces, read, type Sequence, within } from './subject.js'
+import { expectClose, tolerances } from './tolerance.js'
 
 /** How a family of decoders names what stands around its mixers. */
 export interface DecoderNames {
@@ -93,4 +99,49 @@ export function goldenDecoder(
   })
   model.loadStateDict(Object.fromEntries(values))
   return { model, names: places }
+}
+
+/** Holds a decoder to its golden: scores whole, in pieces and token by token, and the gradients of every parameter. */
+export function describeDecoder(golden: Golden, load: () => GoldenDecoder): void {
+  describe(`golden ${golden.name}`, () => {
+    const expected = golden.read('expected')
+    const value = (name: string): GoldenTensor => expected.get(name) as GoldenTensor
+
+    test('scores: whole, in pieces, token by token', async () => {
+      await within(async () => {
+        const { model } = load()
+        const ids = toTensor(value('input_ids'))
+        const T = ids.shape[1] as number
+        const limit = Math.max(tolerances.forward(), 2e-5)
+        for (const sizes of [[T], [7, 1, T - 8], Array<number>(T).fill(1)]) {
+          const { y } = inPieces(model as unknown as Sequence, ids, sizes)
+          expectClose(await read(y), value('logits').values, limit, `scores in ${sizes.length} pieces`)
+        }
+        model.dispose()
+      })
+    })
+
+    test('gradients of every parameter', async () => {
+      await within(async () => {
+        const { model, names } = load()
+        const ids = toTensor(value('input_ids'))
+        const [B, T] = ids.shape as [number, number]
+        const parameters = [...model.namedParameters()]
+        const { value: loss, grads } = valueAndGrads(
+          () => {
+            const { y } = model.forward(ids)
+            return nextTokenLoss(slice(y, [0, 0, 0], [B, T - 1, -1]), slice(ids, [0, 1], [B, T - 1])).loss
+          },
+          parameters.map(([, v]) => v),
+        )
+        expectClose(await read(loss), value('loss').values, 1e-5, 'loss')
+        const stored = golden.read('grads')
+        for (const [i, [path, v]] of parameters.entries()) {
+          const wanted = stored.get(names.get(path)?.name as string) as GoldenTensor
+          expectClose(await read(grads[i] ?? zeros(v.shape)), wanted.values, tolerances.gradient(), path)
+        }
+        model.dispose()
+      })
+    })
+  })
 }

@@ -1,0 +1,90 @@
+import { normal, normalInit, Rng } from '@mneme/core-tensor'
+import { read, span, within } from '@mneme/testing/subject'
+import { expectClose } from '@mneme/testing/tolerance'
+import { zeros } from '@tensorflow/tfjs-core'
+import { describe, expect, test } from 'vitest'
+import { LandmarkAttention, type LandmarkAttentionOptions, landmarkWeights } from './landmark-attention.js'
+import { SoftmaxAttention } from './softmax-attention.js'
+
+const D = 8
+const options: LandmarkAttentionOptions = {
+  dModel: D,
+  nHeads: 2,
+  dHead: 4,
+  block: 3,
+  retrieved: null,
+  rotary: { dims: 4 },
+  projection: { bias: false, init: normalInit(0.6) },
+}
+
+describe('LandmarkAttention', () => {
+  test('weights are not negative, sum to 1, are 0 on landmarks and on what comes later', async () => {
+    await within(async () => {
+      const T = 14
+      const rng = new Rng(1)
+      const [q, k] = [normal(rng, [1, T, 2, 4], 2), normal(rng, [1, T, 2, 4], 2)]
+      for (const retrieved of [null, 1]) {
+        const weights = await read(landmarkWeights(q, k, 3, retrieved))
+        for (let row = 0; row < 2 * T; row++) {
+          const values = weights.slice(row * T, (row + 1) * T)
+          expect(Math.min(...values)).toBeGreaterThanOrEqual(0)
+          expect(values.reduce((a, b) => a + b)).toBeCloseTo(1, 5)
+          expect(values.filter((w, j) => w !== 0 && (j % 4 === 3 || j > row % T))).toEqual(new Float32Array(0))
+        }
+      }
+    })
+  })
+
+  test('all scores 0, a block of two tokens and its landmark, one more token: 1/4, 1/4, 0, 1/2', async () => {
+    await within(async () => {
+      const weights = landmarkWeights(zeros([1, 1, 1, 2]), zeros([1, 4, 1, 2]), 2, null)
+      expectClose(await read(weights), [0.25, 0.25, 0, 0.5], 1e-6, 'weights')
+    })
+  })
+
+  test('before the first landmark: softmax attention', async () => {
+    await within(async () => {
+      const mixer = new LandmarkAttention({ ...options, block: 20 }, new Rng(2))
+      const plain = new SoftmaxAttention({ ...options, nKvHeads: 2, window: 0 }, new Rng(3))
+      plain.loadStateDict(await mixer.stateDict())
+      const x = normal(new Rng(4), [2, 15, D], 1)
+      expectClose(await read(mixer.forward(x).y), await read(plain.forward(x).y), 1e-5, 'outputs')
+    })
+  })
+
+  test('as many blocks retrieved as there are: all of them; one less is not', async () => {
+    await within(async () => {
+      const x = normal(new Rng(5), [1, 18, D], 1)
+      const run = async (retrieved: number | null) =>
+        read(new LandmarkAttention({ ...options, retrieved }, new Rng(6)).forward(x).y)
+      const all = await run(null)
+      for (const retrieved of [4, 50]) expectClose(await run(retrieved), all, 1e-6, `${retrieved} blocks`)
+      expect(await run(3)).not.toEqual(all)
+    })
+  })
+
+  test('one block retrieved: the tokens of one earlier block have weight, those of the greatest landmark', async () => {
+    await within(async () => {
+      const T = 15
+      const rng = new Rng(7)
+      const [q, k] = [normal(rng, [1, T, 1, 4], 2), normal(rng, [1, T, 1, 4], 2)]
+      const weights = (await read(landmarkWeights(q, k, 3, 1))).slice(-T)
+      const [query, keys] = [await read(span(q, T - 1, 1)), await read(k)]
+      const score = (j: number): number => query.reduce((sum, v, c) => sum + v * (keys[4 * j + c] as number), 0)
+      const best = [3, 7, 11].reduce((a, b) => (score(b) > score(a) ? b : a))
+      for (const landmark of [3, 7, 11]) {
+        const given = weights.slice(landmark - 3, landmark).reduce((a, b) => a + b)
+        if (landmark === best) expect(given).toBeGreaterThan(0)
+        else expect(given).toBe(0)
+      }
+    })
+  })
+
+  test('as many values as softmax attention; blocks and retrievals of nothing are refused', () => {
+    const mixer = new LandmarkAttention(options, new Rng(0))
+    expect(mixer.parameterCount()).toBe(4 * D * D)
+    mixer.dispose()
+    expect(() => new LandmarkAttention({ ...options, block: 0 }, new Rng(0))).toThrow(/block: expected .* got 0/)
+    expect(() => new LandmarkAttention({ ...options, retrieved: 0 }, new Rng(0))).toThrow(/retrieved: .* got 0/)
+  })
+})

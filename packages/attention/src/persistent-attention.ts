@@ -1,0 +1,153 @@
+import {
+  dims,
+  Linear,
+  type LinearOptions,
+  type Mixed,
+  type MixerTraits,
+  Module,
+  normal,
+  type Pass,
+  parameter,
+  type Rng,
+  refusePadding,
+  type SequenceMixer,
+  softmaxAttention,
+} from '@mneme/core-tensor'
+import {
+  concat,
+  gather,
+  matMul,
+  mul,
+  ones,
+  pad,
+  reshape,
+  slice,
+  type Tensor,
+  tensor1d,
+  transpose,
+  type Variable,
+} from '@tensorflow/tfjs-core'
+import { joined } from './key-cache.js'
+
+export interface PersistentAttentionOptions {
+  readonly dModel: number
+  readonly nHeads: number
+  readonly dHead: number
+  /** Tokens seen before each, its own not among them. */
+  readonly span: number
+  /** Learned keys and values of each head. */
+  readonly slots: number
+  readonly projection?: LinearOptions
+}
+
+export type PersistentState = {
+  /** Keys of the last `span` tokens, `[B, up to span, H, K]`; null while empty. */
+  readonly keys: Tensor | null
+  readonly values: Tensor | null
+}
+
+/**
+ * Attention to the tokens before and, in one softmax with them, to learned keys and values that take the place of a
+ * feed-forward layer.
+ *
+ *   w_t = softmax([q_t·(k_j + u_{t−j}), √K q_t·P_n] / √K),   o_t = Σ_j w_tj v_j + √N Σ_n w_tn R_n
+ *
+ * j over the L = span tokens before t, which does not see itself; u `[L, K]` by distance, shared by heads, and by layers
+ * that are given the same one; P, R `[H, N, K]` learned. State: keys and values of L tokens. Time O(T (L + N) H K).
+ * Paper: Sukhbaatar et al. 2019, arXiv:1907.01470, section 4.
+ * Differs: before the first token there is nothing, where the published code attends to zeros; gradients reach cached keys;
+ * the span is fixed.
+ */
+export class PersistentAttention extends Module implements SequenceMixer<PersistentState> {
+  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly qProj: Linear
+  readonly kProj: Linear
+  readonly vProj: Linear
+  readonly oProj: Linear
+  /** P, `[H, N, K]` */
+  readonly slotKeys: Variable
+  /** R, `[H, N, K]` */
+  readonly slotValues: Variable
+  /** u, of distances 1 to L. */
+  readonly distanceKeys: Variable
+
+  constructor(
+    private readonly options: PersistentAttentionOptions,
+    rng: Rng,
+    distanceKeys?: Variable,
+  ) {
+    super()
+    const { dModel: D, nHeads: H, dHead: K, span, slots: N, projection = { bias: false } } = options
+    for (const [name, value] of Object.entries({ span, slots: N })) {
+      if (!(Number.isInteger(value) && value >= 1)) {
+        throw new RangeError(`PersistentAttention ${name}: expected a whole number, at least 1, got ${value}.`)
+      }
+    }
+    this.qProj = new Linear(D, H * K, rng, projection)
+    this.kProj = new Linear(D, H * K, rng, projection)
+    this.vProj = new Linear(D, H * K, rng, projection)
+    this.oProj = new Linear(H * K, D, rng, projection)
+    this.slotKeys = parameter(normal(rng, [H, N, K], K ** -0.5))
+    this.slotValues = parameter(normal(rng, [H, N, K], N ** -0.5))
+    this.distanceKeys = distanceKeys ?? parameter(normal(rng, [span, K], 1))
+  }
+
+  initialState(): PersistentState {
+    return { keys: null, values: null }
+  }
+
+  forward(x: Tensor, state: PersistentState = this.initialState(), pass?: Pass): Mixed<PersistentState> {
+    refusePadding('PersistentAttention.forward', pass)
+    const { dModel, nHeads: H, dHead: K, span, slots: N } = this.options
+    const { B, T } = dims('PersistentAttention.forward x', x, 'B T D', { D: dModel })
+    const heads = (proj: Linear): Tensor => reshape(proj.forward(x), [B, T, H, K])
+    const q = heads(this.qProj)
+    const keys = joined(state.keys, heads(this.kProj))
+    const values = joined(state.values, heads(this.vProj))
+    const S = keys.shape[1] as number
+    // without the newest key every query stands one key further back than it is, and so does not see its own
+    const seen = (slots: Tensor, scale: number, all: Tensor): Tensor => {
+      const learned = mul(transpose(slots, [1, 0, 2]), mul(ones([B, 1, 1, 1]), scale))
+      return S === 1 ? learned : concat([learned, slice(all, [0, 0, 0, 0], [B, S - 1, H, K])], 1)
+    }
+    const { o } = softmaxAttention(
+      {
+        q,
+        k: seen(this.slotKeys, K ** 0.5, keys),
+        v: seen(this.slotValues, N ** 0.5, values),
+        ...(S > 1 && { bias: this.distanceScores(q, S - 1) }),
+      },
+      { causal: true, window: span, sinks: N },
+    )
+    const kept = (all: Tensor): Tensor => (S <= span ? all : slice(all, [0, S - span, 0, 0], [B, span, H, K]))
+    return {
+      y: this.oProj.forward(reshape(o, [B, T, H * K])),
+      state: { keys: kept(keys), values: kept(values) },
+    }
+  }
+
+  /** q·u / √K of each query and the keys that it stands behind, `[B, H, T, N + S]`; slots have none. */
+  private distanceScores(q: Tensor, S: number): Tensor {
+    const { nHeads: H, dHead: K, span: L, slots: N } = this.options
+    const [B, T] = q.shape as [number, number]
+    const rows = mul(reshape(transpose(q, [0, 2, 1, 3]), [B * H * T, K]), K ** -0.5)
+    const byDistance = reshape(matMul(rows, this.distanceKeys, false, true), [B * H, T * L])
+    // query i is the (S + 1 − T + i)-th token; keys that it may not see hold no meaning
+    const places = Int32Array.from({ length: T * S }, (_, n) => {
+      const [i, j] = [Math.floor(n / S), n % S]
+      return i * L + Math.min(L, Math.max(1, S + 1 - T + i - j)) - 1
+    })
+    const found = reshape(gather(byDistance, tensor1d(places, 'int32'), 1), [B, H, T, S])
+    return pad(found, [
+      [0, 0],
+      [0, 0],
+      [0, 0],
+      [N, 0],
+    ])
+  }
+
+  stateBytes(length: number): number {
+    const { nHeads: H, dHead: K, span } = this.options
+    return 2 * 4 * H * K * Math.min(length, span)
+  }
+}
