@@ -131,9 +131,11 @@ function describeSequence(subject: Subject): void {
     test('names: pinned; values survive a save and a load exactly', async () => {
       await within(async () => {
         const model = subject.make(1)
-        const other = subject.make(2)
         const names = Array.from(model.namedParameters(), ([path, v]) => `${path} [${v.shape.join(', ')}]`)
         expect(names).toMatchSnapshot()
+        // values come and go by the same code on every backend, and a software GPU takes ten seconds for it
+        if (process.env.MNEME_BACKEND === 'webgpu') return model.dispose()
+        const other = subject.make(2)
         const x = subject.draw(new Rng(9), 1, 6)
         const expected = await read(model.forward(x).y)
         expect(await read(other.forward(x).y), 'another seed is another model').not.toEqual(expected)
