@@ -9,9 +9,11 @@ import { dplrDeltaRule } from './dplr-delta-rule.js'
 import { embedding } from './embedding.js'
 import { gatedLinearAttention } from './gated-linear-attention.js'
 import { geluOp } from './gelu.js'
+import { gru } from './gru.js'
 import { layerNorm } from './layer-norm.js'
 import { linearCrossEntropy } from './linear-cross-entropy.js'
 import { linearScan } from './linear-scan.js'
+import { lstm } from './lstm.js'
 import { maxPlusScan } from './max-plus-scan.js'
 import { minGru } from './min-gru.js'
 import { rmsNorm } from './rms-norm.js'
@@ -34,9 +36,11 @@ export const allOps: readonly AnyOp[] = [
   embedding,
   gatedLinearAttention,
   geluOp,
+  gru,
   layerNorm,
   linearCrossEntropy,
   linearScan,
+  lstm,
   maxPlusScan,
   minGru,
   rmsNorm,
