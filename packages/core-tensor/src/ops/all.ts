@@ -20,6 +20,7 @@ import { rmsNorm } from './rms-norm.js'
 import { rotary } from './rotary.js'
 import { selectiveScan } from './selective-scan.js'
 import { shortConv } from './short-conv.js'
+import { slstm } from './slstm.js'
 import { softmaxAttention } from './softmax-attention.js'
 import { squaredNorm } from './squared-norm.js'
 import { wkv4 } from './wkv4.js'
@@ -47,6 +48,7 @@ export const allOps: readonly AnyOp[] = [
   rotary,
   selectiveScan,
   shortConv,
+  slstm,
   softmaxAttention,
   squaredNorm,
   wkv4,
