@@ -1,6 +1,6 @@
 import type { Golden } from '@mneme/testing/goldens'
 import { describeKernels, type Kernel, kernel, type Values } from '@mneme/testing/kernel-goldens'
-import { add, expandDims, mul, reshape, type Tensor, tensor, transpose } from '@tensorflow/tfjs-core'
+import { add, concat, expandDims, mul, reshape, slice, type Tensor, tensor, transpose } from '@tensorflow/tfjs-core'
 import { silu } from './nn/activations.js'
 import { complexLinearScan } from './ops/complex-linear-scan.js'
 import { deltaRule } from './ops/delta-rule.js'
@@ -11,6 +11,7 @@ import { mlstm } from './ops/mlstm.js'
 import { normalisedLinearAttention } from './ops/normalised-linear-attention.js'
 import { selectiveScan } from './ops/selective-scan.js'
 import { shortConv } from './ops/short-conv.js'
+import { slstm } from './ops/slstm.js'
 import { softmaxAttention } from './ops/softmax-attention.js'
 import { wkv4 } from './ops/wkv4.js'
 
@@ -56,6 +57,21 @@ const kernels: Readonly<Record<string, Kernel>> = {
       ...wkv4({ k, v, timeDecay: time_decay, timeFirst: time_first, num: num0, den: den0, max: max0 }),
     }),
   ),
+  'kernel-slstm': kernel(['z', 'i', 'f', 'o', 'R_z', 'R_i', 'R_f', 'R_o'], ({ z, i, f, o, R_z, R_i, R_f, R_o }) => {
+    const [B, T, H, K] = z.shape as [number, number, number, number]
+    // theirs are applied from the right
+    const weight = concat(
+      [R_i, R_f, R_z, R_o].map((part) => transpose(part, [0, 2, 1])),
+      1,
+    )
+    const projected = concat(
+      [i, f, z, o].map((part) => reshape(part, [B, T, H * K])),
+      2,
+    )
+    const { h, ...state } = slstm({ projected, weight })
+    const last = (x: Tensor): Tensor => reshape(slice(x, [0, T - 1, 0], [B, 1, H * K]), [B, H, K])
+    return { h: reshape(h, [B, T, H, K]), c: last(state.c), n: last(state.n), m: last(state.m) }
+  }),
   'kernel-delta-rule': kernel(['q', 'k', 'v', 'beta', 'h0'], ({ h0, ...inputs }) => {
     const { o, state } = deltaRule({ ...inputs, state: h0 }, { chunk: 16 })
     return { o, final_state: state }

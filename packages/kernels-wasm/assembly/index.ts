@@ -8,6 +8,7 @@ export { embedding } from './embedding'
 export { gatedLinearAttention, gatedLinearAttentionScratch } from './gated-linear-attention'
 export { gatedLinearAttentionBackward, gatedLinearAttentionBackwardScratch } from './gated-linear-attention-backward'
 export { gelu, geluBackward } from './gelu'
+export { gru, gruBackward, gruBackwardScratch, gruScratch } from './gru'
 export { layerNorm, layerNormBackward } from './layer-norm'
 export {
   linearCrossEntropy,
@@ -15,6 +16,7 @@ export {
   linearCrossEntropyScratch,
 } from './linear-cross-entropy'
 export { linearScan, linearScanBackward } from './linear-scan'
+export { lstm, lstmBackward, lstmBackwardScratch, lstmScratch } from './lstm'
 export { matMul, matMulScratch } from './mat-mul'
 export { maxPlusScan } from './max-plus-scan'
 export { minGru, minGruBackward } from './min-gru'

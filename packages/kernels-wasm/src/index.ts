@@ -21,11 +21,13 @@ import { deltaRule } from './delta-rule.js'
 import { embedding } from './embedding.js'
 import { gatedLinearAttention } from './gated-linear-attention.js'
 import { gelu } from './gelu.js'
+import { gru } from './gru.js'
 import { loadKernels } from './heap.js'
 import { identityBeside } from './identity.js'
 import { layerNorm } from './layer-norm.js'
 import { linearCrossEntropy } from './linear-cross-entropy.js'
 import { linearScan } from './linear-scan.js'
+import { lstm } from './lstm.js'
 import { matMulBeside } from './mat-mul.js'
 import { maxPlusScan } from './max-plus-scan.js'
 import { minGru } from './min-gru.js'
@@ -58,9 +60,11 @@ const opKernels = {
   embedding,
   gatedLinearAttention,
   gelu,
+  gru,
   layerNorm,
   linearCrossEntropy,
   linearScan,
+  lstm,
   maxPlusScan,
   minGru,
   rmsNorm,

@@ -1,4 +1,5 @@
 import {
+  blockDiagonal,
   boundedSqrt,
   constant,
   dims,
@@ -24,7 +25,6 @@ import {
   exp,
   expandDims,
   expm1,
-  matMul,
   max,
   maximum,
   mul,
@@ -34,7 +34,6 @@ import {
   softplus,
   sub,
   type Tensor,
-  transpose,
   type Variable,
   zeros,
 } from '@tensorflow/tfjs-core'
@@ -109,8 +108,8 @@ export class RGLRU extends Module implements SequenceMixer<RgLruState> {
     const { B, T } = dims('RGLRU.forward x', x, 'B T D', { D: this.options.dModel })
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('RGLRU.forward', pass, B, T)
-    const input = sigmoid(blockDiagonal(x, this.inputGateWeight, this.inputGateBias))
-    const logDecay = rgLruLogDecay(blockDiagonal(x, this.recurrenceGateWeight, this.recurrenceGateBias), this.lambda)
+    const input = sigmoid(gate(x, this.inputGateWeight, this.inputGateBias))
+    const logDecay = rgLruLogDecay(gate(x, this.recurrenceGateWeight, this.recurrenceGateBias), this.lambda)
     const first = firstTokens(before.fresh, gaps, T)
     const scale = add(first, mul(sub(1, first), rgLruScale(logDecay)))
     const coefficients = overGaps(exp(logDecay), mul(scale, mul(input, x)), gaps)
@@ -132,11 +131,8 @@ function decayStart(rng: Rng): number {
 }
 
 /** Each block of x `[B, T, D]` through its own weights `[H, D/H, D/H]`, `[in, out]`, plus bias `[H, D/H]`. */
-function blockDiagonal(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
-  const [B, T, D] = x.shape as [number, number, number]
-  const [H, block] = weight.shape as [number, number, number]
-  const byHead = transpose(reshape(x, [B * T, H, block]), [1, 0, 2])
-  return add(reshape(transpose(matMul(byHead, weight), [1, 0, 2]), [B, T, D]), reshape(bias, [D]))
+function gate(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
+  return add(blockDiagonal(x, weight), reshape(bias, [-1]))
 }
 
 /** 1 at the first token of a document, `[B, T, 1]`. */

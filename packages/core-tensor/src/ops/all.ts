@@ -9,15 +9,18 @@ import { dplrDeltaRule } from './dplr-delta-rule.js'
 import { embedding } from './embedding.js'
 import { gatedLinearAttention } from './gated-linear-attention.js'
 import { geluOp } from './gelu.js'
+import { gru } from './gru.js'
 import { layerNorm } from './layer-norm.js'
 import { linearCrossEntropy } from './linear-cross-entropy.js'
 import { linearScan } from './linear-scan.js'
+import { lstm } from './lstm.js'
 import { maxPlusScan } from './max-plus-scan.js'
 import { minGru } from './min-gru.js'
 import { rmsNorm } from './rms-norm.js'
 import { rotary } from './rotary.js'
 import { selectiveScan } from './selective-scan.js'
 import { shortConv } from './short-conv.js'
+import { slstm } from './slstm.js'
 import { softmaxAttention } from './softmax-attention.js'
 import { squaredNorm } from './squared-norm.js'
 import { wkv4 } from './wkv4.js'
@@ -34,15 +37,18 @@ export const allOps: readonly AnyOp[] = [
   embedding,
   gatedLinearAttention,
   geluOp,
+  gru,
   layerNorm,
   linearCrossEntropy,
   linearScan,
+  lstm,
   maxPlusScan,
   minGru,
   rmsNorm,
   rotary,
   selectiveScan,
   shortConv,
+  slstm,
   softmaxAttention,
   squaredNorm,
   wkv4,

@@ -1,4 +1,4 @@
-import { add, concat, pad, reshape, slice, type Tensor } from '@tensorflow/tfjs-core'
+import { add, cast, concat, expandDims, greater, pad, reshape, slice, type Tensor } from '@tensorflow/tfjs-core'
 
 /** `[B, T, D]` moved `span` tokens later, 0 < span < T; what comes in at the start is `filled`. */
 export function delayed(x: Tensor, span: number, filled = 0): Tensor {
@@ -40,4 +40,9 @@ export function startingWith(x: Tensor, first: Tensor): Tensor {
           [0, 0],
         ])
   return add(x, whole)
+}
+
+/** `[B, T]` to zeros and ones `[B, T, 1]`, which are constants. */
+export function flags(x: Tensor): Tensor {
+  return expandDims(cast(greater(x, 0.5), 'float32'), 2)
 }

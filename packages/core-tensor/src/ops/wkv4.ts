@@ -1,12 +1,9 @@
 import {
   add,
-  cast,
   concat,
   div,
   exp,
-  expandDims,
   fill,
-  greater,
   maximum,
   minimum,
   mul,
@@ -19,7 +16,7 @@ import {
   zeros,
 } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
-import { delayed, tokenAt } from './along-time.js'
+import { delayed, flags, tokenAt } from './along-time.js'
 
 interface Inputs {
   readonly k: Tensor
@@ -90,11 +87,6 @@ function stretches(inputs: Inputs): { logDecay: Tensor; sums: Sums } {
       max: from(start.max, add(mul(k, present), mul(sub(1, present), EMPTY))),
     },
   }
-}
-
-/** `[B, T]` to zeros and ones `[B, T, 1]`, which are constants. */
-function flags(x: Tensor): Tensor {
-  return expandDims(cast(greater(x, 0.5), 'float32'), 2)
 }
 
 function startOf({ k, num, den, max }: Inputs): Sums {
