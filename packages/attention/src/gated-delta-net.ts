@@ -16,6 +16,7 @@ import {
   type SequenceMixer,
   ShortConv,
   silu,
+  timeStepBias,
   unitLength,
 } from '@mneme/core-tensor'
 import {
@@ -120,7 +121,7 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
     this.kConv = new ShortConv(keyWidth, convWidth, rng)
     this.vConv = new ShortConv(valueWidth, convWidth, rng)
     this.logRate = parameter(draw([nVHeads], () => Math.log(1e-4 + 16 * rng.uniform())))
-    this.rateBias = parameter(draw([nVHeads], () => timeStepBias(rng)))
+    this.rateBias = parameter(timeStepBias(rng, [nVHeads]))
     this.oNorm = new RMSNorm(this.dValue, normEps)
   }
 
@@ -186,10 +187,4 @@ function repeated(x: Tensor, times: number): Tensor {
   if (times === 1) return x
   const [B, T, H, K] = x.shape as [number, number, number, number]
   return reshape(mul(expandDims(x, 3), ones([1, 1, 1, times, 1])), [B, T, H * times, K])
-}
-
-/** The inverse softplus of a step drawn log-uniformly from [0.001, 0.1], as Mamba-2 starts its time steps. */
-function timeStepBias(rng: Rng): number {
-  const step = Math.max(Math.exp(Math.log(0.001) + rng.uniform() * Math.log(100)), 1e-4)
-  return step + Math.log(-Math.expm1(-step))
 }

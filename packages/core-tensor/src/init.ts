@@ -29,3 +29,14 @@ export function xavierUniform(rng: Rng, shape: readonly number[], fanIn: number,
 export function constant(shape: readonly number[], value: number): Tensor {
   return value === 0 ? zeros([...shape]) : draw(shape, () => value)
 }
+
+/**
+ * Biases under a softplus that start time steps log-uniformly in [0.001, 0.1].
+ * Source: Gu and Dao 2023, arXiv:2312.00752, section 3.6.
+ */
+export function timeStepBias(rng: Rng, shape: readonly number[]): Tensor {
+  return draw(shape, () => {
+    const step = Math.max(Math.exp(Math.log(0.001) + rng.uniform() * Math.log(100)), 1e-4)
+    return step + Math.log(-Math.expm1(-step))
+  })
+}

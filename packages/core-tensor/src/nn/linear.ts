@@ -8,6 +8,8 @@ export interface LinearOptions {
   readonly bias?: boolean
   /** Initial weight; PyTorch's uniform by default. */
   readonly init?: (rng: Rng, shape: readonly number[]) => Tensor
+  /** Initial bias; PyTorch's uniform by default. */
+  readonly biasInit?: (rng: Rng, shape: readonly number[]) => Tensor
 }
 
 /**
@@ -18,10 +20,11 @@ export class Linear extends Module {
   readonly weight: Variable
   readonly bias: Variable | null
 
-  constructor(dIn: number, dOut: number, rng: Rng, { bias = true, init }: LinearOptions = {}) {
+  constructor(dIn: number, dOut: number, rng: Rng, { bias = true, init, biasInit }: LinearOptions = {}) {
     super()
-    this.weight = parameter((init ?? ((r, shape) => linearUniform(r, shape, dIn)))(rng, [dOut, dIn]))
-    this.bias = bias ? parameter(linearUniform(rng, [dOut], dIn)) : null
+    const uniform = (_: Rng, shape: readonly number[]): Tensor => linearUniform(rng, shape, dIn)
+    this.weight = parameter((init ?? uniform)(rng, [dOut, dIn]))
+    this.bias = bias ? parameter((biasInit ?? uniform)(rng, [dOut])) : null
   }
 
   /** `[..., in]` to `[..., out]`. */
