@@ -11,6 +11,7 @@ import {
   type Rng,
   type State,
   silu,
+  timeStepBias,
   unitLength,
 } from '@mneme/core-tensor'
 import {
@@ -76,7 +77,7 @@ export class DeltaCompressor extends Module implements Compressor {
     this.bProj = scalars()
     this.aProj = decay ? scalars() : null
     this.logRate = decay ? parameter(draw([nHeads], () => Math.log(1e-4 + 16 * rng.uniform()))) : null
-    this.rateBias = decay ? parameter(draw([nHeads], () => inverseSoftplus(10 ** (2 * rng.uniform() - 3)))) : null
+    this.rateBias = decay ? parameter(timeStepBias(rng, [nHeads])) : null
     this.gProj = scalars()
     this.oNorm = new RMSNorm(dHead, normEps)
     const shape = [nHeads, dHead, dHead]
@@ -115,6 +116,3 @@ export class DeltaCompressor extends Module implements Compressor {
     return 4 * nHeads * dHead * dHead
   }
 }
-
-/** The bias whose softplus is a time step: drawn log-uniformly from [0.001, 0.1]. */
-const inverseSoftplus = (step: number): number => step + Math.log(-Math.expm1(-step))
