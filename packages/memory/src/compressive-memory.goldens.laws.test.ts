@@ -1,22 +1,17 @@
 import { affine, gelu, layerNorm, parameter, Rng, valueAndGrads } from '@mneme/core-tensor'
-import { type Golden, type GoldenTensor, goldens, toTensor } from '@mneme/testing/goldens'
+import { type Golden, type GoldenTensor, goldens, nextTokenLoss, toTensor } from '@mneme/testing/goldens'
 import { read, span, within } from '@mneme/testing/subject'
 import { expectClose, tolerances } from '@mneme/testing/tolerance'
 import {
   add,
   concat,
   gather,
-  logSoftmax,
-  mean,
   mul,
-  neg,
-  oneHot,
   reshape,
   sigmoid,
   split,
   stack,
   sub,
-  sum,
   type Tensor,
   tanh,
   type Variable,
@@ -159,14 +154,8 @@ function describeGolden(golden: Golden): void {
       await within(async () => {
         const model = new Around(golden)
         const ids = toTensor(value('input_ids'))
-        const [B, T] = ids.shape as [number, number]
         const names = [...model.weights.keys()]
-        const loss = (): Tensor => {
-          const logits = span(model.forward(ids).logits, 0, T - 1)
-          const targets = oneHot(reshape(span(ids, 1, T - 1), [B * (T - 1)]), logits.shape[2] as number)
-          const flat = reshape(logits, [B * (T - 1), -1])
-          return neg(mean(sum(mul(logSoftmax(flat), targets), 1)))
-        }
+        const loss = (): Tensor => nextTokenLoss(model.forward(ids).logits, ids)
         const { value: total, grads } = valueAndGrads(loss, [...model.weights.values()])
         expectClose(await read(reshape(total, [1])), value('loss').values, 1e-5, 'loss')
         const stored = golden.read('grads')
