@@ -1,5 +1,6 @@
 import {
   dims,
+  distanceWaves,
   Linear,
   type LinearOptions,
   type Mixed,
@@ -10,6 +11,7 @@ import {
   refusePadding,
   type SequenceMixer,
   type State,
+  shiftedByQuery,
   softmaxAttention,
   stopGradient,
 } from '@mneme/core-tensor'
@@ -19,12 +21,10 @@ import {
   concat,
   matMul,
   mul,
-  pad,
   reshape,
   slice,
   split,
   type Tensor,
-  tensor2d,
   transpose,
   type Variable,
 } from '@tensorflow/tfjs-core'
@@ -140,21 +140,10 @@ export class RelativeAttention extends Module implements SequenceMixer<SegmentCa
   /** `(q_i + v)·W_r R_{i-j}` for every query i and key j, `[B, H, T, S]`; keys ahead of a query hold no meaning. */
   private positionScores(q: Tensor, S: number): Tensor {
     const { nHeads: H, dHead: K, dModel, clampLength } = this.options
-    const [B, T] = q.shape as [number, number]
-    const r = reshape(this.relProj.forward(distances(S, dModel, clampLength)), [1, S, H, K])
+    const r = reshape(this.relProj.forward(distanceWaves(S, dModel, clampLength)), [1, S, H, K])
     const rows = transpose(add(q, this.positionBias), [0, 2, 1, 3]) // [B, H, T, K]
     const byDistance = mul(matMul(rows, transpose(r, [0, 2, 3, 1])), K ** -0.5) // [B, H, T, S]
-    // column c holds distance S-1-c; a row starts one column further left for each query that follows it
-    const shifted = reshape(
-      pad(byDistance, [
-        [0, 0],
-        [0, 0],
-        [0, 0],
-        [1, 0],
-      ]),
-      [B, H, S + 1, T],
-    )
-    return reshape(slice(shifted, [0, 0, 1, 0], [B, H, S, T]), [B, H, T, S])
+    return shiftedByQuery(byDistance)
   }
 
   /** Ends the segment: its inputs, and what still fits of earlier ones, become memory. */
@@ -170,19 +159,4 @@ export class RelativeAttention extends Module implements SequenceMixer<SegmentCa
     const open = length % segment
     return 4 * dModel * (Math.min(length - open, memory) + open)
   }
-}
-
-/** Sines, then cosines, of the distances S-1 down to 0. `[S, D]` */
-function distances(S: number, D: number, clampLength: number): Tensor {
-  const half = D / 2
-  const values = new Float32Array(S * D)
-  for (let j = 0; j < S; j++) {
-    const distance = clampLength > 0 ? Math.min(S - 1 - j, clampLength) : S - 1 - j
-    for (let m = 0; m < half; m++) {
-      const angle = distance * 10000 ** ((-2 * m) / D)
-      values[j * D + m] = Math.sin(angle)
-      values[j * D + half + m] = Math.cos(angle)
-    }
-  }
-  return tensor2d(values, [S, D])
 }

@@ -1,3 +1,7 @@
+export * from './artificial-hippocampus.js'
+export * from './associative-memory.js'
+export * from './compressive-memory.js'
+export * from './delta-compressor.js'
 export * from './heads.js'
 export * from './memory-as-context.js'
 export * from './memory-net.js'

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { nodeDirectory } from '@mneme/core-tensor/io/node-store'
 import { parseSafetensors } from '@mneme/core-tensor/io/safetensors'
 import type { CheckpointDirectory } from '@mneme/core-tensor/io/store'
-import { type Tensor, tensor } from '@tensorflow/tfjs-core'
+import { logSoftmax, mean, mul, neg, oneHot, reshape, slice, sum, type Tensor, tensor } from '@tensorflow/tfjs-core'
 
 /** Results of the authors' own code: a folder with weights or inputs, and what came out. */
 export interface Golden {
@@ -61,6 +61,14 @@ function narrowed(values: ArrayLike<number> | BigInt64Array): Float32Array | Int
 
 export function toTensor({ shape, values }: GoldenTensor): Tensor {
   return tensor(values, [...shape], values instanceof Int32Array ? 'int32' : 'float32')
+}
+
+/** Mean cross entropy of every next token, of logits `[B, T, V]` and ids `[B, T]`: the loss of stored gradients. */
+export function nextTokenLoss(logits: Tensor, ids: Tensor): Tensor {
+  const [B, T, V] = logits.shape as [number, number, number]
+  const said = reshape(slice(logits, [0, 0, 0], [B, T - 1, V]), [B * (T - 1), V])
+  const next = oneHot(reshape(slice(ids, [0, 1], [B, T - 1]), [B * (T - 1)]), V)
+  return neg(mean(sum(mul(logSoftmax(said), next), 1)))
 }
 
 /** As a checkpoint folder; weights that are not in the published layout's file are offered under its name. */

@@ -1,0 +1,255 @@
+import {
+  affine,
+  dims,
+  distanceWaves,
+  Linear,
+  type LinearOptions,
+  linearUniform,
+  type Mixed,
+  type MixerTraits,
+  Module,
+  type Pass,
+  parameter,
+  type Rng,
+  refusePadding,
+  type SequenceMixer,
+  type State,
+  shiftedByQuery,
+  softmaxAttention,
+  stopGradient,
+} from '@mneme/core-tensor'
+import {
+  add,
+  clone,
+  concat,
+  matMul,
+  max,
+  mean,
+  mul,
+  pad,
+  reshape,
+  slice,
+  split,
+  squaredDifference,
+  sum,
+  type Tensor,
+  transpose,
+  type Variable,
+} from '@tensorflow/tfjs-core'
+
+export interface CompressiveMemoryOptions {
+  readonly dModel: number
+  readonly nHeads: number
+  readonly dHead: number
+  /** Tokens of a segment, L; at its end they become memory. */
+  readonly segment: number
+  /** Latest tokens remembered as they are. */
+  readonly memory: number
+  /** Slots of what older tokens are compressed to. */
+  readonly compressed: number
+  /** Tokens that go into one slot. */
+  readonly rate: number
+  readonly compression: 'max' | 'mean' | 'conv'
+  /** Cuts gradients between segments, as published; the convolution then learns from `reconstructionLoss` alone. */
+  readonly cut: boolean
+  readonly projection?: LinearOptions
+  readonly outputBias?: boolean
+}
+
+/** Learned vectors for positions; layers may share them. */
+export type MemoryPositions =
+  /** `[H, segment + memory + compressed, K]`; counts from the oldest slot there is, so rows move while memories fill. */
+  | { readonly table: Variable }
+  /** u and v of Transformer-XL, `[H, K]` each, by which sines of the distance are scored. */
+  | { readonly content: Variable; readonly position: Variable }
+
+export interface CompressiveState {
+  readonly [name: string]: State
+  /** `[B, up to compressed, D]`; null while empty. */
+  readonly compressed: Tensor | null
+  /** Inputs of earlier segments, `[B, up to memory, D]`. */
+  readonly memory: Tensor | null
+  /** Inputs of the open segment. */
+  readonly segment: Tensor | null
+}
+
+/**
+ * Attention over the open segment, a cache of earlier inputs, and slots into which the inputs that leave that cache are
+ * compressed.
+ *
+ *   o_i = Σ_{j ≤ i} softmax_j(q_i·k_j / √K + p_{i-j}) v_j   over [cm; m; h]
+ *   cm ← last n_cm of [cm; f(old)],   m ← last n_m of [m; h]   at the end of a segment, old the rows of [m; h] that fall out
+ *
+ * f makes one slot of every c rows: their maximum, their mean, or W * old + b with W `[D, D, c]`, stride c; zeros stand
+ * in front where c does not divide them. A slot counts as one position. State: at most n_cm + n_m + L - 1 rows `[B, ·, D]`.
+ * Time O(T (L + n_m + n_cm) D).
+ * Paper: Rae et al. 2019, arXiv:1911.05507, section 3.
+ */
+export class CompressiveMemory extends Module implements SequenceMixer<CompressiveState> {
+  readonly traits: MixerTraits
+  readonly qProj: Linear
+  /** Rows of keys, then of values. */
+  readonly kvProj: Linear
+  readonly oProj: Linear
+  readonly relProj: Linear | null
+  readonly positionTable: Variable | null
+  readonly contentBias: Variable | null
+  readonly positionBias: Variable | null
+  /** `[D out, D in, c]` */
+  readonly convWeight: Variable | null
+  readonly convBias: Variable | null
+
+  constructor(
+    private readonly options: CompressiveMemoryOptions,
+    positions: MemoryPositions,
+    rng: Rng,
+  ) {
+    super()
+    const { dModel, nHeads, dHead, segment, memory, compressed, rate, compression, cut } = options
+    const { projection = { bias: false }, outputBias = false } = options
+    if (!(segment >= 1 && memory >= 0 && compressed >= 0 && rate >= 1)) {
+      throw new RangeError(
+        `CompressiveMemory: expected segment >= 1, memory >= 0, compressed >= 0 and rate >= 1, got ${segment}, ${memory}, ${compressed} and ${rate}.`,
+      )
+    }
+    const crosses = memory > 0 || compressed > 0
+    this.traits = { causal: true, padding: false, constantState: true, ...(cut && crosses && { backprop: segment }) }
+    const width = nHeads * dHead
+    this.qProj = new Linear(dModel, width, rng, projection)
+    this.kvProj = new Linear(dModel, 2 * width, rng, projection)
+    this.oProj = new Linear(width, dModel, rng, { ...projection, bias: outputBias })
+    const table = 'table' in positions
+    this.relProj = table ? null : new Linear(dModel, width, rng, projection)
+    this.positionTable = table ? positions.table : null
+    this.contentBias = table ? null : positions.content
+    this.positionBias = table ? null : positions.position
+    const learned = compression === 'conv' && compressed > 0
+    this.convWeight = learned ? parameter(linearUniform(rng, [dModel, dModel, rate], dModel * rate)) : null
+    this.convBias = learned ? parameter(linearUniform(rng, [dModel], dModel * rate)) : null
+  }
+
+  initialState(): CompressiveState {
+    return { compressed: null, memory: null, segment: null }
+  }
+
+  forward(x: Tensor, state: CompressiveState = this.initialState(), pass?: Pass): Mixed<CompressiveState> {
+    refusePadding('CompressiveMemory.forward', pass)
+    const { B, T, D } = dims('CompressiveMemory.forward x', x, 'B T D', { D: this.options.dModel })
+    const outputs: Tensor[] = []
+    let current = state
+    for (let t = 0; t < T; ) {
+      const filled = current.segment?.shape[1] ?? 0
+      const size = Math.min(T - t, this.options.segment - filled)
+      const piece = size === T ? x : slice(x, [0, t, 0], [B, size, D])
+      // the state must not hold the caller's own tensor, which whoever frees the state would free with it
+      const segment = current.segment === null ? clone(piece) : concat([current.segment, piece], 1)
+      const context = joined(current.compressed, joined(current.memory, segment))
+      outputs.push(this.attend(context, segment.shape[1] as number, size, pass))
+      current = { ...current, segment }
+      if (filled + size === this.options.segment) current = this.close(current, segment, pass)
+      t += size
+    }
+    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+  }
+
+  /** Lets the last `size` tokens of the context look at all of it; its last `filled` are the open segment. */
+  private attend(context: Tensor, filled: number, size: number, pass?: Pass): Tensor {
+    const { nHeads: H, dHead: K } = this.options
+    const [B, S, D] = context.shape as [number, number, number]
+    const present = size === S ? context : slice(context, [0, S - size, 0], [B, size, D])
+    const q = reshape(this.qProj.forward(present), [B, size, H, K])
+    const [k, v] = this.keysAndValues(this.kvProj.forward(context))
+    const { o, lse } = softmaxAttention(
+      { q: this.contentBias ? add(q, this.contentBias) : q, k, v, bias: this.positionScores(q, S, filled) },
+      { causal: true },
+    )
+    pass?.record?.record('logSumExp', lse)
+    return this.oProj.forward(reshape(o, [B, size, H * K]))
+  }
+
+  private keysAndValues(projected: Tensor): [Tensor, Tensor] {
+    const { nHeads: H, dHead: K } = this.options
+    const [B, S] = projected.shape as [number, number]
+    return split(projected, 2, 2).map((part) => reshape(part, [B, S, H, K])) as [Tensor, Tensor]
+  }
+
+  /** What the distance of each query and key adds to their score, `[B, H, T, S]`. */
+  private positionScores(q: Tensor, S: number, filled: number): Tensor {
+    const { nHeads: H, dHead: K, dModel, segment } = this.options
+    const rows = transpose(this.positionBias ? add(q, this.positionBias) : q, [0, 2, 1, 3]) // [B, H, T, K]
+    const r = this.positionTable
+      ? slice(this.positionTable, [0, segment - filled, 0], [H, S, K])
+      : transpose(reshape((this.relProj as Linear).forward(distanceWaves(S, dModel)), [S, H, K]), [1, 0, 2])
+    return shiftedByQuery(mul(matMul(rows, reshape(r, [1, H, S, K]), false, true), K ** -0.5))
+  }
+
+  /** Ends the segment h: it becomes memory, and what memory cannot hold is compressed. */
+  private close(state: CompressiveState, h: Tensor, pass?: Pass): CompressiveState {
+    const { memory: size, compressed: slots } = this.options
+    const rows = joined(state.memory, h)
+    const [B, S, D] = rows.shape as [number, number, number]
+    const held = Math.min(S, size)
+    const memory = held === 0 ? null : this.carried(slice(rows, [0, S - held, 0], [B, held, D]))
+    if (S === held || slots === 0) return { compressed: state.compressed, memory, segment: null }
+    const old = this.carried(slice(rows, [0, 0, 0], [B, S - held, D]))
+    const made = this.compress(old)
+    pass?.record?.record('reconstruction', this.reconstructionLoss(h, old, made))
+    const all = joined(state.compressed, this.carried(made))
+    const N = all.shape[1] as number
+    return { compressed: N <= slots ? all : slice(all, [0, N - slots, 0], [B, slots, D]), memory, segment: null }
+  }
+
+  private carried(x: Tensor): Tensor {
+    return this.options.cut ? stopGradient(x) : x
+  }
+
+  /** One slot of every c rows: `[B, N, D]` to `[B, ⌈N / c⌉, D]`. */
+  compress(old: Tensor): Tensor {
+    const { rate, compression } = this.options
+    const [B, N, D] = old.shape as [number, number, number]
+    const slots = Math.ceil(N / rate)
+    const front = slots * rate - N
+    const whole =
+      front === 0
+        ? old
+        : pad(old, [
+            [0, 0],
+            [front, 0],
+            [0, 0],
+          ])
+    const groups = reshape(whole, [B, slots, rate, D])
+    if (compression === 'max') return max(groups, 2)
+    if (this.convWeight === null || this.convBias === null) return mean(groups, 2)
+    const weight = reshape(transpose(this.convWeight, [0, 2, 1]), [D, rate * D])
+    return affine({ x: reshape(groups, [B, slots, rate * D]), weight, bias: this.convBias }).y
+  }
+
+  /**
+   * How differently h attends to the old rows and to the slots they became, squared and summed for each row, `[B]`: by
+   * content alone, with no mask. Its gradient goes into the compression only.
+   */
+  reconstructionLoss(h: Tensor, old: Tensor, slots: Tensor): Tensor {
+    const { nHeads: H, dHead: K } = this.options
+    const [B, T] = h.shape as [number, number]
+    const q = stopGradient(reshape(this.qProj.forward(h), [B, T, H, K]))
+    const { weight, bias } = this.kvProj
+    const attend = (x: Tensor): Tensor => {
+      const projected = affine({ x, weight: stopGradient(weight), ...(bias && { bias: stopGradient(bias) }) }).y
+      const [k, v] = this.keysAndValues(projected)
+      return softmaxAttention({ q, k, v }, { causal: false }).o
+    }
+    return sum(squaredDifference(attend(slots), stopGradient(attend(stopGradient(old)))), [1, 2, 3])
+  }
+
+  stateBytes(length: number): number {
+    const { dModel, segment, memory, compressed, rate } = this.options
+    const segments = Math.floor(length / segment)
+    // the first segment that does not fit, and how many rows fall out then; from there on a whole segment each time
+    const first = Math.floor(memory / segment) + 1
+    const later = Math.max(0, segments - first) * Math.ceil(segment / rate)
+    const made = segments < first ? 0 : Math.ceil((first * segment - memory) / rate) + later
+    return 4 * dModel * (Math.min(made, compressed) + Math.min(segments * segment, memory) + (length % segment))
+  }
+}
+
+const joined = (before: Tensor | null, now: Tensor): Tensor => (before === null ? now : concat([before, now], 1))
