@@ -37,6 +37,7 @@ import { rotary } from './rotary.js'
 import { segmentSum } from './segment-sum.js'
 import { selectiveScan } from './selective-scan.js'
 import { shortConv } from './short-conv.js'
+import { slstm } from './slstm.js'
 import { softmaxAttention } from './softmax-attention.js'
 import { squaredNorm } from './squared-norm.js'
 import { tileBeside } from './tile.js'
@@ -71,6 +72,7 @@ const opKernels = {
   rotary,
   selectiveScan,
   shortConv,
+  slstm,
   softmaxAttention,
   squaredNorm,
   wkv4,

@@ -101,7 +101,6 @@ export const slstm = defineOp<Inputs, object, Outputs>({
   },
   outputs: { h: 'B T E', c: 'B T E', n: 'B T E', m: 'B T E' },
   draw: { resets: 'rare', mask: 'mask', n0: 'positive' },
-  keepOutputs: false,
   attrs: {},
   reference,
   gradient: differentiated(reference),
