@@ -101,7 +101,7 @@ describe.skipIf(!found)('the playground', () => {
     await page.getByLabel('Let it go on from').fill('The sea ')
     await button('Write').click()
     await page.locator('output', { hasText: 'The sea' }).waitFor()
-    expect(page.url()).toContain('#paper=min-rnn&config.dModel=64')
+    expect(page.url()).toContain('#paper=min-rnn')
     expect(complaints).toEqual([])
   })
 

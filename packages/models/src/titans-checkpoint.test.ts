@@ -33,6 +33,6 @@ describe('the layout of the titans-pytorch port', () => {
   })
 
   test('the variants of the paper have no published layout', () => {
-    expect(() => layout.names(titans.config)).toThrow(/expected variant 'mac-port', got 'mac'/)
+    expect(() => layout.names(titans.config)).toThrow(/expected variant 'mac-port', got 'lmm'/)
   })
 })
