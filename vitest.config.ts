@@ -41,7 +41,7 @@ export default defineConfig({
       // them, are held to the laws here, and with them the mechanisms that papers are made of
       backend('webgpu', [
         'packages/core-tensor/src/**/*.laws.test.ts',
-        'packages/models/src/{registry,goldens}.laws.test.ts',
+        'packages/models/src/{registry-*,goldens}.laws.test.ts',
         'packages/*/src/**/*.webgpu.test.ts',
       ]),
       {

@@ -1,4 +1,4 @@
 import { describePaper } from '@mneme/testing'
 import { loadPaper, paperKeys } from './registry.js'
 
-for (const key of paperKeys) describePaper(await loadPaper(key))
+for (const key of paperKeys) if (key >= 'n') describePaper(await loadPaper(key))
