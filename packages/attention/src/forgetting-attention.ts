@@ -5,6 +5,7 @@ import {
   gapsOf,
   Linear,
   type LinearOptions,
+  logSigmoid,
   type Mixed,
   type MixerTraits,
   Module,
@@ -23,11 +24,9 @@ import {
   add,
   expandDims,
   mul,
-  neg,
   ones,
   reshape,
   sigmoid,
-  softplus,
   sub,
   type Tensor,
   tensor1d,
@@ -196,8 +195,6 @@ export class ForgettingAttention extends Module implements SequenceMixer<Forgett
     return 4 * (length * (2 * G * K + H) + (kvShift ? 2 * G * K : 0))
   }
 }
-
-const logSigmoid = (x: Tensor): Tensor => neg(softplus(neg(x)))
 
 /** Pre-activations of gates whose logarithm is −1 / length, for lengths from `shortest` to `longest`. */
 function gatesOfLength(H: number, shortest: number, longest: number): number[] {

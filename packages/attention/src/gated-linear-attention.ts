@@ -7,6 +7,7 @@ import {
   gatedLinearAttention,
   Linear,
   type LinearOptions,
+  logSigmoid,
   type Mixed,
   type MixerTraits,
   Module,
@@ -17,7 +18,7 @@ import {
   ShortConv,
   silu,
 } from '@mneme/core-tensor'
-import { expandDims, maximum, mul, neg, reshape, softplus, type Tensor } from '@tensorflow/tfjs-core'
+import { expandDims, maximum, mul, reshape, type Tensor } from '@tensorflow/tfjs-core'
 import { gatedReadout, headWidth, repeated } from './heads.js'
 
 export interface GlaOptions {
@@ -129,7 +130,7 @@ export class GLA extends Module implements SequenceMixer<GlaState> {
     const mapped = (y: Tensor): Tensor => (featureMap ? featureMap(active(y)) : active(y))
     const heads = (y: Tensor, width: number): Tensor => repeated(reshape(y, [B, T, G, width]), H / G)
     const [narrow, wide] = this.gkProj
-    let logDecay = mul(neg(softplus(neg(wide.forward(narrow.forward(x))))), 1 / gateTemperature)
+    let logDecay = mul(logSigmoid(wide.forward(narrow.forward(x))), 1 / gateTemperature)
     if (minLogDecay !== null) logDecay = maximum(logDecay, minLogDecay)
     let k = mapped(kc.y)
     if (gaps !== null) {

@@ -9,6 +9,7 @@ import {
   Linear,
   type LinearOptions,
   linearScan,
+  logSigmoid,
   type Mixed,
   type MixerTraits,
   Module,
@@ -31,7 +32,6 @@ import {
   ones,
   reshape,
   sin,
-  softplus,
   split,
   sqrt,
   square,
@@ -247,5 +247,3 @@ export class GateLoop extends Module implements SequenceMixer<GateLoopState> {
     return (4 * (this.complex ? 2 : 1) * dInner ** 2) / nHeads
   }
 }
-
-const logSigmoid = (x: Tensor): Tensor => neg(softplus(neg(x)))

@@ -1,4 +1,4 @@
-import { Module } from '@mneme/core-tensor'
+import { logSigmoid, Module } from '@mneme/core-tensor'
 import {
   add,
   cumsum,
@@ -58,7 +58,7 @@ const SHUT = -80
 
 /** `ln(b + (1 − b) σ(x))`, exact to its last digits both where the gate is all but open and where it is shut. */
 export function boundedLogForget(x: Tensor, bound: LowerBound | null): Tensor {
-  if (bound === null) return neg(softplus(neg(x)))
+  if (bound === null) return logSigmoid(x)
   const gate = maximum(x, SHUT)
   return sub(log1p(mul(bound.value(), exp(neg(gate)))), softplus(neg(gate)))
 }

@@ -1,4 +1,16 @@
-import { add, div, mul, relu, sigmoid, square, type Tensor, tanh, elu as tfElu } from '@tensorflow/tfjs-core'
+import {
+  add,
+  div,
+  mul,
+  neg,
+  relu,
+  sigmoid,
+  softplus,
+  square,
+  type Tensor,
+  tanh,
+  elu as tfElu,
+} from '@tensorflow/tfjs-core'
 import { geluOp } from '../ops/gelu.js'
 
 export type Activation = (x: Tensor) => Tensor
@@ -17,6 +29,9 @@ export const silu: Activation = (x) => mul(x, sigmoid(x))
 
 /** elu(x) + 1: the positive feature map of Katharopoulos et al. 2020, arXiv:2006.16236. */
 export const eluPlusOne: Activation = (x) => add(tfElu(x), 1)
+
+/** `ln σ(x)`, exact where the gate is all but open and where it is shut. */
+export const logSigmoid: Activation = (x) => neg(softplus(neg(x)))
 
 /** `c tanh(x / c)`: close to x where it is small, never beyond ±c. */
 export const softCap =
