@@ -25,15 +25,26 @@ export function describePaper(paper: Paper): void {
   describeSequence(modelSubject(paper.card.key, build))
 }
 
-const LENGTH = process.env.MNEME_BACKEND === 'webgpu' ? 9 : 23
-const SPLITS =
-  LENGTH === 9
-    ? [[1, 5, 3]]
-    : [
-        [1, 7, 2, 13],
-        [16, 7],
-        [5, 5, 5, 5, 3],
-      ]
+/** Some hundred times slower than the others where there is no GPU: each law is tried once there, on shorter inputs. */
+const software = process.env.MNEME_BACKEND === 'webgpu'
+const LENGTH = software ? 9 : 23
+const SPLITS = software
+  ? [[1, 5, 3]]
+  : [
+      [1, 7, 2, 13],
+      [16, 7],
+      [5, 5, 5, 5, 3],
+    ]
+const CHANGES = software ? [4] : [1, 4, 11, LENGTH - 1]
+/** Padding to the left, in the middle and to the right. */
+const PADDINGS = software
+  ? ([[1, 1, 1]] as const)
+  : ([
+      [3, 0, 0],
+      [0, 3, 0],
+      [0, 0, 3],
+      [1, 1, 1],
+    ] as const)
 
 function describeSequence(subject: Subject): void {
   describe(`laws of ${subject.name}`, () => {
@@ -57,7 +68,7 @@ function describeSequence(subject: Subject): void {
         const x = subject.draw(new Rng(2), 1, LENGTH)
         const other = subject.draw(new Rng(3), 1, LENGTH)
         const before = model.forward(x).y
-        for (const t of [1, 4, 11, LENGTH - 1].filter((t) => t < LENGTH)) {
+        for (const t of CHANGES) {
           const changed = concat([span(x, 0, t), span(other, t, LENGTH - t)], 1)
           const after = model.forward(changed).y
           expectClose(await read(span(after, 0, t)), await read(span(before, 0, t)), 1e-6, `outputs before ${t}`)
@@ -86,7 +97,7 @@ function describeSequence(subject: Subject): void {
         const model = subject.make(1)
         const x = subject.draw(new Rng(5), 3, LENGTH)
         const together = model.forward(x)
-        for (const row of [0, 2]) {
+        for (const row of software ? [2] : [0, 2]) {
           const alone = model.forward(rows(x, row, 1))
           expectClose(await read(rows(together.y, row, 1)), await read(alone.y), tolerances.forward(), `row ${row}`)
           await expectSameState(sliceBatch(together.state, row, 1), alone.state, `state of row ${row}`)
@@ -182,13 +193,7 @@ function describePadding(subject: Subject): void {
       const alone = model.forward(real, warm)
       const next = subject.draw(new Rng(82), 1, 2)
       const after = await read(model.forward(next, alone.state).y)
-      // padding to the left, in the middle and to the right
-      for (const [left, middle, right] of [
-        [3, 0, 0],
-        [0, 3, 0],
-        [0, 0, 3],
-        [1, 1, 1],
-      ] as const) {
+      for (const [left, middle, right] of PADDINGS) {
         const parts: Tensor[] = []
         if (left > 0) parts.push(span(filler, 0, left))
         parts.push(tokens[0])
