@@ -10,6 +10,7 @@ export { gatedLinearAttentionBackward, gatedLinearAttentionBackwardScratch } fro
 export { gelu, geluBackward } from './gelu'
 export { gru, gruBackward, gruBackwardScratch, gruScratch } from './gru'
 export { layerNorm, layerNormBackward } from './layer-norm'
+export { leakyRnn, leakyRnnBackward, leakyRnnBackwardScratch, leakyRnnScratch } from './leaky-rnn'
 export {
   linearCrossEntropy,
   linearCrossEntropyBackward,
@@ -31,5 +32,6 @@ export { slstm, slstmBackward, slstmBackwardScratch, slstmScratch } from './slst
 export { softmaxAttention, softmaxAttentionScratch } from './softmax-attention'
 export { softmaxAttentionBackward, softmaxAttentionBackwardScratch } from './softmax-attention-backward'
 export { squaredNorm } from './squared-norm'
+export { sru, sruBackward } from './sru'
 export { wkv4, wkv4Scratch } from './wkv4'
 export { wkv4Backward, wkv4BackwardScratch } from './wkv4-backward'

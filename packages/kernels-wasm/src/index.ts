@@ -25,6 +25,7 @@ import { gru } from './gru.js'
 import { loadKernels } from './heap.js'
 import { identityBeside } from './identity.js'
 import { layerNorm } from './layer-norm.js'
+import { leakyRnn } from './leaky-rnn.js'
 import { linearCrossEntropy } from './linear-cross-entropy.js'
 import { linearScan } from './linear-scan.js'
 import { lstm } from './lstm.js'
@@ -40,6 +41,7 @@ import { shortConv } from './short-conv.js'
 import { slstm } from './slstm.js'
 import { softmaxAttention } from './softmax-attention.js'
 import { squaredNorm } from './squared-norm.js'
+import { sru } from './sru.js'
 import { tileBeside } from './tile.js'
 import { wkv4 } from './wkv4.js'
 
@@ -63,6 +65,7 @@ const opKernels = {
   gelu,
   gru,
   layerNorm,
+  leakyRnn,
   linearCrossEntropy,
   linearScan,
   lstm,
@@ -75,6 +78,7 @@ const opKernels = {
   slstm,
   softmaxAttention,
   squaredNorm,
+  sru,
   wkv4,
 }
 let registered = false

@@ -1,7 +1,7 @@
 import { normal, Rng } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { concat, fill, mul, slice, type Tensor } from '@tensorflow/tfjs-core'
+import { concat, fill, mul, slice, type Tensor, zeros } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { SRU } from './sru.js'
 
@@ -11,7 +11,7 @@ const biases = (forget: number, reset: number): Tensor => concat([fill([D], forg
 
 describe('SRU', () => {
   test('has 3 D² + 2 D parameters: without those that let gates see the cell', () => {
-    const mixer = new SRU({ dModel: D, activation: 'none', highwayBias: 0 }, new Rng(1))
+    const mixer = new SRU({ dModel: D, activation: 'none', highwayBias: 0, peephole: false }, new Rng(1))
     expect(mixer.parameterCount()).toBe(3 * D * D + 2 * D)
     mixer.dispose()
   })
@@ -19,7 +19,7 @@ describe('SRU', () => {
   test('the scan is the loop', async () => {
     await within(async () => {
       const T = 30
-      const mixer = new SRU({ dModel: D, activation: 'tanh', highwayBias: -0.5 }, new Rng(2))
+      const mixer = new SRU({ dModel: D, activation: 'tanh', highwayBias: -0.5, peephole: false }, new Rng(2))
       const x = normal(new Rng(3), [1, T, D], 1)
       const [values, parts, bias] = await Promise.all([x, mixer.projection.forward(x), mixer.bias].map(read))
       const c = new Array(D).fill(0) as number[]
@@ -40,9 +40,21 @@ describe('SRU', () => {
     })
   })
 
+  test('has 2 D more with peepholes, and with those at 0 is the same', async () => {
+    await within(async () => {
+      const seen = new SRU({ dModel: D, activation: 'tanh', highwayBias: -0.5, peephole: true }, new Rng(2))
+      const alone = new SRU({ dModel: D, activation: 'tanh', highwayBias: -0.5, peephole: false }, new Rng(2))
+      expect(seen.parameterCount()).toBe(3 * D * D + 4 * D)
+      seen.peepholes?.assign(zeros([2 * D]))
+      const x = normal(new Rng(9), [2, 17, D], 1)
+      expectClose(await read(seen.forward(x).y), await read(alone.forward(x).y), 1e-6, 'outputs')
+      for (const mixer of [seen, alone]) mixer.dispose()
+    })
+  })
+
   test('with the forget gate at 0 and the reset gate at 1, y = u', async () => {
     await within(async () => {
-      const mixer = new SRU({ dModel: D, activation: 'none', highwayBias: 0 }, new Rng(4))
+      const mixer = new SRU({ dModel: D, activation: 'none', highwayBias: 0, peephole: false }, new Rng(4))
       mixer.bias.assign(biases(-200, 200))
       const x = normal(new Rng(5), [2, 9, D], 1)
       const u = slice(mixer.projection.forward(x), [0, 0, 0], [2, 9, D])
@@ -53,7 +65,7 @@ describe('SRU', () => {
 
   test('with the reset gate at 0 the input goes by, √3 as large at a bias of 0', async () => {
     await within(async () => {
-      const mixer = new SRU({ dModel: D, activation: 'none', highwayBias: 0 }, new Rng(7))
+      const mixer = new SRU({ dModel: D, activation: 'none', highwayBias: 0, peephole: false }, new Rng(7))
       mixer.bias.assign(biases(0, -200))
       const x = normal(new Rng(8), [2, 9, D], 1)
       expectClose(await read(mixer.forward(x).y), await read(mul(x, Math.sqrt(3))), 1e-6, 'outputs')

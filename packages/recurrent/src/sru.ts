@@ -12,10 +12,25 @@ import {
   parameter,
   type Rng,
   type SequenceMixer,
+  sru,
   tokenAt,
   uniform,
 } from '@mneme/core-tensor'
-import { add, mul, neg, sigmoid, split, type Tensor, tanh, type Variable, zeros } from '@tensorflow/tfjs-core'
+import {
+  add,
+  concat,
+  expandDims,
+  mul,
+  neg,
+  sigmoid,
+  slice,
+  split,
+  sub,
+  type Tensor,
+  tanh,
+  type Variable,
+  zeros,
+} from '@tensorflow/tfjs-core'
 
 export interface SruOptions {
   readonly dModel: number
@@ -23,25 +38,30 @@ export interface SruOptions {
   readonly activation: 'tanh' | 'none'
   /** First bias of the reset gate: the lower, the more of the input goes by. */
   readonly highwayBias: number
+  /** Whether gates see the last state of their channel; then the recurrence is a loop, else a scan. */
+  readonly peephole: boolean
 }
 
 /**
- * Simple recurrent unit: gates see the token alone, so that the recurrence is one scan; the input goes by on a highway.
+ * Simple recurrent unit: gates see the token, and of the last state at most their own channel; the input goes by on a
+ * highway.
  *
- *   u, k, l = W x_t,   f = σ(k + b_f),   r = σ(l + b_r)
+ *   u, k, l = W x_t,   f = σ(k + v_f ⊙ c_{t-1} + b_f),   r = σ(l + v_r ⊙ c_{t-1} + b_r)
  *   c_t = f ⊙ c_{t-1} + (1 − f) ⊙ u,   y_t = r ⊙ g(c_t) + (1 − r) ⊙ α x_t
  *
  * W `[3D, D]` without bias; bias `[2D]`, b_f before b_r; α = √(1 + 2 e^b) with b the first b_r, so that deviations stay
- * over layers; g is tanh or nothing. State c `[B, D]`, constant in T. Time O(T D²).
- * Paper: Lei et al. 2017, arXiv:1709.02755, sections 2.1 and 3.2.
- * Differs: gates do not see c_{t-1}: the authors' weights v_f = v_r = 0. Rows of W stand gate after gate, which the
- * authors have side by side for each channel.
+ * over layers; g is tanh or nothing. peepholes `[2D]`, v_f before v_r; without them v = 0, and all tokens are one scan.
+ * State c `[B, D]`, constant in T. Time O(T D²).
+ * Paper: Lei et al. 2018, arXiv:1709.02755v5, sections 3.1 and 3.2; without peepholes its first version.
+ * Differs: rows of W stand gate after gate, which the authors have side by side for each channel.
  */
 export class SRU extends Module implements SequenceMixer<Tensor> {
   readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   /** Parts of its output: candidate, forget gate, reset gate. */
   readonly projection: Linear
   readonly bias: Variable
+  /** v_f before v_r. */
+  readonly peepholes: Variable | null
   private readonly scale: number
 
   constructor(
@@ -55,6 +75,7 @@ export class SRU extends Module implements SequenceMixer<Tensor> {
     this.projection = new Linear(dModel, 3 * dModel, rng, { bias: false, init })
     let drawn = 0
     this.bias = parameter(draw([2 * dModel], () => (++drawn > dModel ? highwayBias : 0)))
+    this.peepholes = options.peephole ? parameter(init(rng, [2 * dModel])) : null
     this.scale = Math.sqrt(1 + 2 * Math.exp(highwayBias))
   }
 
@@ -66,16 +87,34 @@ export class SRU extends Module implements SequenceMixer<Tensor> {
     const { B, T } = dims('SRU.forward x', x, 'B T D', { D: this.options.dModel })
     const [u, k, l] = split(this.projection.forward(x), 3, 2) as [Tensor, Tensor, Tensor]
     const [forgetBias, resetBias] = split(this.bias, 2) as [Tensor, Tensor]
+    const gaps = gapsOf('SRU.forward', pass, B, T)
     const forget = add(k, forgetBias)
-    const decay = sigmoid(forget)
-    const coefficients = overGaps(decay, mul(sigmoid(neg(forget)), u), gapsOf('SRU.forward', pass, B, T))
-    const c = linearScan({ ...coefficients, h0: state ?? this.initialState(B) }).h
-    pass?.record?.record('decay', decay)
+    const c0 = state ?? this.initialState(B)
+    if (this.peepholes === null) {
+      const decay = sigmoid(forget)
+      pass?.record?.record('decay', decay)
+      const c = linearScan({ ...overGaps(decay, mul(sigmoid(neg(forget)), u), gaps), h0: c0 }).h
+      return this.shown(x, c, add(l, resetBias), pass)
+    }
+    const [forgetPeephole, resetPeephole] = split(this.peepholes, 2) as [Tensor, Tensor]
+    const { c } = sru({
+      candidate: u,
+      forget,
+      peephole: forgetPeephole,
+      c0,
+      ...(gaps && { mask: gaps.tokens, resets: gaps.starts }),
+    })
+    const last = concat([expandDims(c0, 1), slice(c, [0, 0, 0], [B, T - 1, -1])], 1)
+    const seen = gaps ? mul(last, sub(1, expandDims(gaps.starts, 2))) : last
+    return this.shown(x, c, add(l, add(mul(resetPeephole, seen), resetBias)), pass)
+  }
+
+  /** What the reset gate lets out of the states, beside the highway. */
+  private shown(x: Tensor, c: Tensor, reset: Tensor, pass?: Pass): Mixed<Tensor> {
     pass?.record?.record('state', c)
-    const reset = add(l, resetBias)
     const shown = this.options.activation === 'tanh' ? tanh(c) : c
     const passed = mul(sigmoid(neg(reset)), mul(x, this.scale))
-    return { y: add(mul(sigmoid(reset), shown), passed), state: tokenAt(c, T - 1) }
+    return { y: add(mul(sigmoid(reset), shown), passed), state: tokenAt(c, (c.shape[1] as number) - 1) }
   }
 
   stateBytes(): number {

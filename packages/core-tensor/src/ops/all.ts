@@ -11,6 +11,7 @@ import { gatedLinearAttention } from './gated-linear-attention.js'
 import { geluOp } from './gelu.js'
 import { gru } from './gru.js'
 import { layerNorm } from './layer-norm.js'
+import { leakyRnn } from './leaky-rnn.js'
 import { linearCrossEntropy } from './linear-cross-entropy.js'
 import { linearScan } from './linear-scan.js'
 import { lstm } from './lstm.js'
@@ -23,6 +24,7 @@ import { shortConv } from './short-conv.js'
 import { slstm } from './slstm.js'
 import { softmaxAttention } from './softmax-attention.js'
 import { squaredNorm } from './squared-norm.js'
+import { sru } from './sru.js'
 import { wkv4 } from './wkv4.js'
 
 /** Every op: what the laws of ops, the self-test and the bench go through. */
@@ -39,6 +41,7 @@ export const allOps: readonly AnyOp[] = [
   geluOp,
   gru,
   layerNorm,
+  leakyRnn,
   linearCrossEntropy,
   linearScan,
   lstm,
@@ -51,5 +54,6 @@ export const allOps: readonly AnyOp[] = [
   slstm,
   softmaxAttention,
   squaredNorm,
+  sru,
   wkv4,
 ] as unknown as AnyOp[]
