@@ -1,58 +1,17 @@
-import {
-  dims,
-  gapsOf,
-  Linear,
-  linearScan,
-  type Mixed,
-  type MixerTraits,
-  Module,
-  overGaps,
-  type Pass,
-  RMSNorm,
-  Rng,
-  residualStack,
-  type SequenceMixer,
-  segmentRecurrent,
-} from '@mneme/core-tensor'
+import { RMSNorm, Rng, residualStack, type SequenceMixer, segmentRecurrent } from '@mneme/core-tensor'
 import { describeMixer } from '@mneme/testing'
+import { Averaging } from '@mneme/testing/averaging'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { concat, mul, reshape, sigmoid, slice, sub, type Tensor, tensor3d, zeros } from '@tensorflow/tfjs-core'
+import { concat, slice, type Tensor, tensor3d } from '@tensorflow/tfjs-core'
 import { expect, test } from 'vitest'
 import { MemoryTokens } from './memory-tokens.js'
 
 const D = 4
 const LENGTH = 5
 
-/** The least that mixes along time: `h_t = a_t h_{t-1} + (1 - a_t) x_t`. */
-class Averaging extends Module implements SequenceMixer<Tensor> {
-  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
-  readonly gate: Linear
-
-  constructor(rng: Rng) {
-    super()
-    this.gate = new Linear(D, D, rng)
-  }
-
-  initialState(batch: number): Tensor {
-    return zeros([batch, D])
-  }
-
-  forward(x: Tensor, state?: Tensor, pass?: Pass): Mixed<Tensor> {
-    const { B, T } = dims('Averaging.forward x', x, 'B T D', { D })
-    const open = sigmoid(this.gate.forward(x))
-    const scan = overGaps(open, mul(sub(1, open), x), gapsOf('Averaging.forward', pass, B, T))
-    const { h } = linearScan({ ...scan, h0: state ?? this.initialState(B) })
-    return { y: h, state: reshape(slice(h, [0, T - 1, 0], [B, 1, D]), [B, D]) }
-  }
-
-  stateBytes(): number {
-    return 4 * D
-  }
-}
-
 const inner = (rng: Rng): SequenceMixer =>
-  residualStack([{ mixer: new Averaging(rng), mixerNorm: new RMSNorm(D) }, { mixer: new Averaging(rng) }])
+  residualStack([{ mixer: new Averaging(D, rng), mixerNorm: new RMSNorm(D) }, { mixer: new Averaging(D, rng) }])
 
 const segmented = (seed: number, tokens: number): SequenceMixer => {
   const rng = new Rng(seed)
