@@ -44,6 +44,8 @@ export interface SoftmaxAttentionOptions {
   /** Which keys the cache gives up; null for what the window needs. */
   readonly cache?: CachePolicy | null
   readonly projection?: LinearOptions
+  /** Of the output, where it is not as the other projections. */
+  readonly output?: LinearOptions
 }
 
 /**
@@ -86,7 +88,7 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     this.qProj = new Linear(dModel, nHeads * dHead, rng, projection)
     this.kProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
     this.vProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
-    this.oProj = new Linear(nHeads * dHead, dModel, rng, projection)
+    this.oProj = new Linear(nHeads * dHead, dModel, rng, options.output ?? projection)
     this.rotary = options.rotary === null ? null : new Rotary(options.rotary)
     this.slopes = distanceBias === 'alibi' ? alibiSlopes(nHeads) : null
     this.distanceBias = distanceBias === 'alibi' ? null : distanceBias

@@ -61,6 +61,8 @@ export interface CheckpointLayout<C> {
   names(config: C): readonly NameRule[]
   /** Stored tensors that hold nothing of their own: computed buffers of old files. */
   readonly ignore?: readonly RegExp[]
+  /** The front of most names, which some files leave out. */
+  readonly prefix?: string
 }
 
 /** Shared by every model configuration: what the task decides. */

@@ -10,6 +10,7 @@ import {
   type ResidualStack,
   Rng,
   residualStack,
+  type SequenceMixer,
   type StackOptions,
   type TokenMap,
 } from '@mneme/core-tensor'
@@ -27,6 +28,8 @@ export interface DecoderParts {
   readonly layer: (index: number, rng: Rng) => LayerParts | readonly LayerParts[]
   readonly norm: TokenMap | null
   readonly stack?: StackOptions
+  /** What stands around the layers: positions, segments. */
+  readonly around?: (body: ResidualStack, rng: Rng) => SequenceMixer
   /** Deviation of the initial embedding. */
   readonly embeddingStd: number
   /** Deviation of the initial output weights; PyTorch's uniform where it is not given. */
@@ -55,7 +58,7 @@ export function decoder(config: DecoderConfig, parts: DecoderParts): LanguageMod
       })
   return new LanguageModel({
     embedding,
-    body,
+    body: parts.around?.(body, rng.fork('around')) ?? body,
     norm: parts.norm,
     head,
     headBias: parts.headBias ? parameter(constant([vocabulary], 0)) : null,

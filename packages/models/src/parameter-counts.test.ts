@@ -1,5 +1,6 @@
 import { within } from '@mneme/testing/subject'
 import { describe, expect, test } from 'vitest'
+import type { Gpt2Config } from './gpt2.js'
 import type { MinRnnConfig } from './min-rnn.js'
 import { createModel } from './registry.js'
 import type { TransformerConfig } from './transformer.js'
@@ -15,6 +16,13 @@ type LlamaSizes = Pick<
 function llama(c: LlamaSizes): number {
   const { vocabulary: V, dModel: D, nLayers: L, nHeads: H, nKvHeads: G, dHead: d, dInner: F } = c
   return V * D * (c.tieEmbeddings ? 1 : 2) + L * (2 * D * H * d + 2 * D * G * d + 3 * D * F + 2 * D) + D
+}
+
+type Gpt2Sizes = Pick<Gpt2Config, 'vocabulary' | 'dModel' | 'nLayers' | 'dInner' | 'positions' | 'tieEmbeddings'>
+
+/** V D (1 or 2) + P D + L (4 D D + 4 D + 2 D F + F + D + 4 D) + 2 D. */
+function gpt2({ vocabulary: V, dModel: D, nLayers: L, dInner: F, positions: P, tieEmbeddings }: Gpt2Sizes): number {
+  return V * D * (tieEmbeddings ? 1 : 2) + P * D + L * (4 * D * D + 2 * D * F + F + 9 * D) + 2 * D
 }
 
 type XlSizes = Pick<TransformerXlConfig, 'vocabulary' | 'dModel' | 'nLayers' | 'nHeads' | 'dHead' | 'dInner'>
@@ -65,6 +73,20 @@ describe('a decoder in the form of Llama', () => {
     const mistral = { ...llama2, nKvHeads: 8, dInner: 14336 }
     expect(llama(mistral)).toBe(7_241_732_096)
     expect(llama({ ...mistral, vocabulary: 128256 })).toBe(8_030_261_248)
+  })
+})
+
+describe('a decoder in the form of GPT-2', () => {
+  const sizes = { vocabulary: 17, dModel: 12, nLayers: 2, nHeads: 3, dHead: 4, dInner: 20 }
+
+  test.each([true, false])('tied %s: as many values as the formula says', async (tieEmbeddings) => {
+    const config = { ...sizes, form: 'gpt2', tieEmbeddings, gpt2: { positions: 9 } }
+    expect(await count('transformer', config)).toBe(gpt2({ ...sizes, tieEmbeddings, positions: 9 }))
+  })
+
+  test('the formula gives the published small model', () => {
+    const small = { vocabulary: 50257, dModel: 768, nLayers: 12, dInner: 3072, positions: 1024, tieEmbeddings: true }
+    expect(gpt2(small)).toBe(124_439_808)
   })
 })
 

@@ -1,16 +1,24 @@
-import { withDefaults } from '@mneme/core-tensor'
+import { storedNames, toStored, withDefaults } from '@mneme/core-tensor'
 import { formatConfigJson, parseConfigJson } from '@mneme/core-tensor/io/json'
+import { writeCheckpoint } from '@mneme/core-tensor/io/sharded'
 import { memoryStore, storeDirectory } from '@mneme/core-tensor/io/store'
 import { read, within } from '@mneme/testing/subject'
 import { tensor2d } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { fromPretrained, savePretrained } from './pretrained.js'
-import { loadPaper, paperKeys, publishedTypes } from './registry.js'
+import { type AnyPaper, loadPaper, paperKeys, publishedTypes } from './registry.js'
+import * as transformer from './transformer.js'
 
 const papers = await Promise.all(paperKeys.map(loadPaper))
-const published = papers.filter((paper) => paper.checkpoint && paper.checkpoint.covers?.(paper.tiny) !== false)
+const forms = [transformer].flatMap(({ default: paper, moreTiny }) =>
+  Object.entries(moreTiny).map(([name, tiny]) => [`${paper.card.key}: ${name}`, { ...paper, tiny }] as const),
+)
+const published = [
+  ...papers.map((paper) => [paper.card.key, paper] as const),
+  ...(forms as unknown as [string, AnyPaper][]),
+].filter(([, paper]) => paper.checkpoint && paper.checkpoint.covers?.(paper.tiny) !== false)
 
-describe.each(published.map((paper) => [paper.card.key, paper] as const))('%s', (_, paper) => {
+describe.each(published)('%s', (_, paper) => {
   // what only decides the starting weights is not part of a published model
   const config = paper.checkpoint?.config({ ...paper.checkpoint.publish(paper.tiny) }) ?? paper.tiny
 
@@ -42,6 +50,33 @@ describe.each(published.map((paper) => [paper.card.key, paper] as const))('%s', 
       await expect(fromPretrained(storeDirectory(store))).rejects.toThrow(/expected \[\d+, \d+\], got \[\d+, \d+\]/)
       model.dispose()
     })
+  })
+})
+
+test("GPT-2's first files, which leave out a prefix and hold the causal mask, are read as they are", async () => {
+  await within(async () => {
+    const paper = await loadPaper('transformer')
+    const layout = paper.checkpoint as NonNullable<typeof paper.checkpoint>
+    const published = { model_type: 'gpt2', vocab_size: 11, n_embd: 4, n_layer: 2, n_head: 2, n_positions: 8 }
+    const config = layout.config(published)
+    const model = paper.build(config)
+    const dict = await model.stateDict()
+    const stored = toStored(dict, storedNames(Object.keys(dict), layout.names(config)))
+    const tensors = new Map(
+      Array.from(stored, ([name, tensor]) => [
+        name.replace(/^transformer\./, ''),
+        { dtype: 'F32' as const, ...tensor },
+      ]),
+    )
+    tensors.set('h.0.attn.bias', { dtype: 'F32', shape: [1], values: new Float32Array(1) })
+    const store = memoryStore()
+    await writeCheckpoint(store, tensors)
+    await store.write('config.json', new TextEncoder().encode(formatConfigJson(published)))
+    const loaded = await fromPretrained(storeDirectory(store))
+    const ids = tensor2d([[1, 2, 3, 4]], [1, 4], 'int32')
+    expect(await read(loaded.model.forward(ids).y)).toEqual(await read(model.forward(ids).y))
+    model.dispose()
+    loaded.model.dispose()
   })
 })
 

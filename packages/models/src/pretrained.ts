@@ -84,7 +84,7 @@ async function loadInto(
   { signal, progressCallback }: LoadOptions,
 ): Promise<void> {
   const parameters = new Map(model.namedParameters())
-  const names = storedNames(parameters.keys(), layout.names(config))
+  const names = namesIn(checkpoint, storedNames(parameters.keys(), layout.names(config)), layout.prefix)
   checkNames(model, layout, names, checkpoint, where)
   const tensors: Record<string, NamedTensor> = {}
   let loaded = 0
@@ -101,6 +101,17 @@ async function loadInto(
   }
   model.loadStateDict(tensors)
   progressCallback?.({ status: 'done', loaded, total: names.size })
+}
+
+/** The names as this file has them: with the layout's prefix, or without where it has none with it. */
+function namesIn(
+  checkpoint: Checkpoint,
+  names: ReturnType<typeof storedNames>,
+  prefix = '',
+): ReturnType<typeof storedNames> {
+  if (prefix === '' || [...checkpoint.entries.keys()].some((name) => name.startsWith(prefix))) return names
+  const bare = (name: string): string => (name.startsWith(prefix) ? name.slice(prefix.length) : name)
+  return new Map(Array.from(names, ([path, { name, rule }]) => [path, { name: bare(name), rule }]))
 }
 
 function checkNames(

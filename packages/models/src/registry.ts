@@ -32,6 +32,7 @@ export const publishedTypes = {
   gla: 'gla',
   MemTransformerLM: 'transformer-xl',
   MemoryAsContextTransformer: 'titans',
+  gpt2: 'transformer',
   hgrn: 'hgrn',
   hgrn2: 'hgrn2',
   llama: 'transformer',

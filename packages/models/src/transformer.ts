@@ -10,26 +10,36 @@ import {
   SwiGLU,
 } from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { type Gpt2Config, gpt2Buffers, gpt2Decoder, gpt2Names, publishGpt2, readGpt2 } from './gpt2.js'
 import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
 import { withoutVectorDecay } from './recipes.js'
 
 export interface TransformerConfig extends DecoderConfig {
+  /** Llama: RMSNorm, rotary positions, SwiGLU. GPT-2: LayerNorm, learned positions, one activation, biases. */
+  readonly form: 'llama' | 'gpt2'
   readonly nHeads: number
+  /** Inner width of the feed-forward. */
+  readonly dInner: number
+  readonly normEps: number
+  readonly initStd: number
+  /** What only GPT-2 has. */
+  readonly gpt2: Pick<Gpt2Config, 'positions' | 'activation' | 'scaled' | 'scaledByLayer'>
+  /** From here on, what only Llama has. */
   readonly nKvHeads: number
   readonly dHead: number
-  /** Inner width of the SwiGLU feed-forward. */
-  readonly dInner: number
   /** Keys seen, the query's own included; 0 for all. */
   readonly window: number
   readonly ropeBase: number
   readonly ropeScaling: RopeScaling | null
   readonly attentionBias: boolean
   readonly mlpBias: boolean
-  readonly normEps: number
-  readonly initStd: number
 }
 
 function build(config: TransformerConfig): LanguageModel {
+  return config.form === 'gpt2' ? gpt2Decoder({ ...config, ...config.gpt2 }) : llamaDecoder(config)
+}
+
+function llamaDecoder(config: TransformerConfig): LanguageModel {
   const { dModel, dInner, dHead, normEps, ropeBase, ropeScaling } = config
   const init = normalInit(config.initStd)
   const rotary = { dims: dHead, base: ropeBase, layout: 'half', scaling: ropeScaling } as const
@@ -44,6 +54,65 @@ function build(config: TransformerConfig): LanguageModel {
       mlp: new SwiGLU(dModel, dInner, rng, { bias: config.mlpBias, init }),
     }),
   })
+}
+
+const defaults: TransformerConfig = {
+  vocabulary: 256,
+  form: 'llama',
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 4,
+  nKvHeads: 2,
+  dHead: 16,
+  dInner: 176,
+  window: 0,
+  ropeBase: 10000,
+  ropeScaling: null,
+  attentionBias: false,
+  mlpBias: false,
+  normEps: 1e-6,
+  initStd: 0.02,
+  tieEmbeddings: false,
+  gpt2: { positions: 1024, activation: 'gelu_new', scaled: true, scaledByLayer: false },
+  seed: 0,
+}
+
+const tiny: TransformerConfig = {
+  ...defaults,
+  vocabulary: 13,
+  dModel: 6,
+  nLayers: 2,
+  nHeads: 2,
+  nKvHeads: 1,
+  dHead: 4,
+  dInner: 8,
+  window: 0,
+  ropeBase: 100,
+  ropeScaling: null,
+  attentionBias: true,
+  mlpBias: false,
+  normEps: 1e-6,
+  initStd: 0.4,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+const tinyGpt2: TransformerConfig = {
+  ...tiny,
+  form: 'gpt2',
+  dModel: 8,
+  gpt2: { positions: 48, activation: 'gelu_new', scaled: true, scaledByLayer: true },
+  tieEmbeddings: true,
+}
+
+/** Small configurations of what `tiny` does not reach, by name, for the laws. */
+export const moreTiny: Readonly<Record<string, TransformerConfig>> = {
+  'the form of GPT-2': tinyGpt2,
+  'the form of GPT-2, exact GELU, an output of its own': {
+    ...tinyGpt2,
+    gpt2: { ...tinyGpt2.gpt2, activation: 'gelu', scaled: false, scaledByLayer: false },
+    tieEmbeddings: false,
+  },
 }
 
 function scalingOf(published: PublishedConfig): RopeScaling | null {
@@ -74,13 +143,15 @@ function publishScaling(scaling: RopeScaling | null): PublishedConfig | null {
   }
 }
 
-const checkpoint: CheckpointLayout<TransformerConfig> = {
+const llama: CheckpointLayout<TransformerConfig> = {
   modelTypes: ['llama', 'mistral'],
   config(published) {
     oneOf(published, 'hidden_act', ['silu'], 'silu')
     const dModel = numberOf(published, 'hidden_size')
     const nHeads = numberOf(published, 'num_attention_heads')
     return {
+      form: 'llama',
+      gpt2: defaults.gpt2,
       vocabulary: numberOf(published, 'vocab_size'),
       dModel,
       nLayers: numberOf(published, 'num_hidden_layers'),
@@ -141,7 +212,31 @@ const checkpoint: CheckpointLayout<TransformerConfig> = {
   ignore: [/self_attn\.rotary_emb\.inv_freq$/],
 }
 
-/** The softmax decoder that the others are measured against, in the form Llama has. */
+const gpt2: CheckpointLayout<TransformerConfig> = {
+  modelTypes: ['gpt2'],
+  config(published) {
+    const { positions, activation, scaled, scaledByLayer, ...shared } = readGpt2(published)
+    const dHead = shared.dModel / shared.nHeads
+    const options = { positions, activation, scaled, scaledByLayer }
+    return { ...defaults, ...shared, form: 'gpt2', nKvHeads: shared.nHeads, dHead, gpt2: options }
+  },
+  publish: (config) => publishGpt2({ ...config, ...config.gpt2 }),
+  names: (config) => gpt2Names({ ...config, ...config.gpt2 }),
+  ignore: gpt2Buffers,
+}
+
+const layouts = { llama, gpt2 }
+
+const checkpoint: CheckpointLayout<TransformerConfig> = {
+  modelTypes: Object.values(layouts).flatMap(({ modelTypes }) => modelTypes),
+  config: (published) => (published.model_type === 'gpt2' ? gpt2 : llama).config(published),
+  publish: (config) => layouts[config.form].publish(config),
+  names: (config) => layouts[config.form].names(config),
+  ignore: Object.values(layouts).flatMap(({ ignore = [] }) => ignore),
+  prefix: 'transformer.',
+}
+
+/** The softmax decoder that the others are measured against, in the forms of Llama and GPT-2. */
 const paper: Paper<TransformerConfig, LanguageModel> = {
   card: {
     key: 'transformer',
@@ -155,46 +250,13 @@ const paper: Paper<TransformerConfig, LanguageModel> = {
     state: 'keys and values of every token, 2 G K T values a layer',
     cost: 'O(D² + T H K)',
     differs: [
-      'A decoder in the form of Llama: RMSNorm before each part, rotary positions, grouped queries, SwiGLU (arXiv:2302.13971).',
+      "A decoder alone. form 'llama': RMSNorm before each part, rotary positions, grouped queries, SwiGLU (arXiv:2302.13971). form 'gpt2': LayerNorm before each part, learned positions, GELU, biases (Radford et al. 2019).",
+      'No dropout.',
     ],
     claim: 'The baseline: two layers reach at least 98 % on MQAR with 4 pairs at T = 64, D = 64.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    nHeads: 4,
-    nKvHeads: 2,
-    dHead: 16,
-    dInner: 176,
-    window: 0,
-    ropeBase: 10000,
-    ropeScaling: null,
-    attentionBias: false,
-    mlpBias: false,
-    normEps: 1e-6,
-    initStd: 0.02,
-    tieEmbeddings: false,
-    seed: 0,
-  },
-  tiny: {
-    vocabulary: 13,
-    dModel: 6,
-    nLayers: 2,
-    nHeads: 2,
-    nKvHeads: 1,
-    dHead: 4,
-    dInner: 8,
-    window: 0,
-    ropeBase: 100,
-    ropeScaling: null,
-    attentionBias: true,
-    mlpBias: false,
-    normEps: 1e-6,
-    initStd: 0.4,
-    tieEmbeddings: false,
-    seed: 0,
-  },
+  config: defaults,
+  tiny,
   recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
   build,
   checkpoint,

@@ -44,10 +44,11 @@ export class FeedForward extends Module implements TokenMap {
     rng: Rng,
     options: LinearOptions = {},
     private readonly activation: Activation = gelu,
+    output: LinearOptions = options,
   ) {
     super()
     this.upProj = new Linear(dModel, dInner, rng, options)
-    this.downProj = new Linear(dInner, dModel, rng, options)
+    this.downProj = new Linear(dInner, dModel, rng, output)
   }
 
   forward(x: Tensor): Tensor {

@@ -1,0 +1,165 @@
+import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
+import {
+  type Activation,
+  constant,
+  FeedForward,
+  gelu,
+  geluTanh,
+  type LanguageModel,
+  LayerNorm,
+  type LayerParts,
+  LearnedPositions,
+  type LinearOptions,
+  type NameRule,
+  normalInit,
+  type Rng,
+  relu,
+  silu,
+  tanh,
+} from '@mneme/core-tensor'
+import { type DecoderConfig, decoder } from './decoder.js'
+import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
+
+const activations = { gelu, gelu_new: geluTanh, relu, silu, tanh } satisfies Record<string, Activation>
+
+/** A decoder as GPT-2 has it: learned positions, LayerNorm before each part, one activation, biases everywhere. */
+export interface Gpt2Config extends DecoderConfig {
+  readonly nHeads: number
+  /** Inner width of the feed-forward. */
+  readonly dInner: number
+  /** Tokens that the table of positions has vectors for. */
+  readonly positions: number
+  /** `gelu` is the exact form, `gelu_new` that by tanh. */
+  readonly activation: keyof typeof activations
+  /** Whether scores are divided by √K. */
+  readonly scaled: boolean
+  /** Whether scores of layer i, counted from 1, are divided by i too. */
+  readonly scaledByLayer: boolean
+  readonly normEps: number
+  readonly initStd: number
+}
+
+export function gpt2Decoder(config: Gpt2Config): LanguageModel {
+  const { dModel, initStd, normEps } = config
+  return decoder(config, {
+    embeddingStd: initStd,
+    headStd: initStd,
+    norm: new LayerNorm(dModel, normEps),
+    layer: (index, rng) => gpt2Layer(config, index, rng),
+    around: (body, rng) => new LearnedPositions({ dModel, positions: config.positions, std: initStd }, body, rng),
+  })
+}
+
+/** A layer of GPT-2, by its index. Radford et al. 2019, section 2.3. */
+export function gpt2Layer(config: Gpt2Config, index: number, rng: Rng): LayerParts {
+  const { dModel, nLayers, nHeads, dInner, normEps, initStd } = config
+  const projection = { init: normalInit(initStd), biasInit: zeroInit }
+  // what joins the stream starts smaller the more of it there is
+  const output = { ...projection, init: normalInit(initStd / Math.sqrt(2 * nLayers)) }
+  const dHead = headWidth(config)
+  return {
+    mixerNorm: new LayerNorm(dModel, normEps),
+    mixer: new SoftmaxAttention(
+      {
+        dModel,
+        nHeads,
+        nKvHeads: nHeads,
+        dHead,
+        window: 0,
+        rotary: null,
+        scale: (config.scaled ? dHead ** -0.5 : 1) / (config.scaledByLayer ? index + 1 : 1),
+        projection,
+        output,
+      },
+      rng,
+    ),
+    mlpNorm: new LayerNorm(dModel, normEps),
+    mlp: new FeedForward(dModel, dInner, rng, projection, activations[config.activation], output),
+  }
+}
+
+const zeroInit: NonNullable<LinearOptions['biasInit']> = (_, shape) => constant(shape, 0)
+
+function headWidth({ dModel, nHeads }: Gpt2Config): number {
+  if (dModel % nHeads === 0) return dModel / nHeads
+  throw new RangeError(`nHeads: expected a divisor of dModel = ${dModel}, got ${nHeads}.`)
+}
+
+export function readGpt2(published: PublishedConfig): Gpt2Config {
+  const dModel = numberOf(published, 'n_embd')
+  const named = oneOf(
+    published,
+    'activation_function',
+    ['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'relu', 'silu', 'swish', 'tanh'],
+    'gelu_new',
+  )
+  if (flagOf(published, 'add_cross_attention', false)) {
+    throw new RangeError('config.json add_cross_attention: expected false, since there is nothing else to look at.')
+  }
+  return {
+    vocabulary: numberOf(published, 'vocab_size'),
+    dModel,
+    nLayers: numberOf(published, 'n_layer'),
+    nHeads: numberOf(published, 'n_head'),
+    dInner: numberOf(published, 'n_inner', 4 * dModel),
+    positions: numberOf(published, 'n_positions', 1024),
+    activation: named === 'gelu_pytorch_tanh' ? 'gelu_new' : named === 'swish' ? 'silu' : named,
+    scaled: flagOf(published, 'scale_attn_weights', true),
+    scaledByLayer: flagOf(published, 'scale_attn_by_inverse_layer_idx', false),
+    normEps: numberOf(published, 'layer_norm_epsilon', 1e-5),
+    initStd: numberOf(published, 'initializer_range', 0.02),
+    tieEmbeddings: flagOf(published, 'tie_word_embeddings', true),
+    seed: 0,
+  }
+}
+
+export const publishGpt2 = (config: Gpt2Config): PublishedConfig => ({
+  model_type: 'gpt2',
+  architectures: ['GPT2LMHeadModel'],
+  vocab_size: config.vocabulary,
+  n_embd: config.dModel,
+  n_layer: config.nLayers,
+  n_head: config.nHeads,
+  n_inner: config.dInner,
+  n_positions: config.positions,
+  activation_function: config.activation,
+  scale_attn_weights: config.scaled,
+  scale_attn_by_inverse_layer_idx: config.scaledByLayer,
+  layer_norm_epsilon: config.normEps,
+  initializer_range: config.initStd,
+  tie_word_embeddings: config.tieEmbeddings,
+})
+
+export const gpt2Names = (config: Gpt2Config): NameRule[] => [
+  { path: 'embedding.weight', name: 'transformer.wte.weight' },
+  { path: 'body.embedding.weight', name: 'transformer.wpe.weight' },
+  ...gpt2LayerNames(config, 'body.inner.layers.{i}', 'transformer.h.{i}'),
+  { path: 'norm.weight', name: 'transformer.ln_f.weight' },
+  { path: 'norm.bias', name: 'transformer.ln_f.bias' },
+  { path: 'head.weight', name: 'lm_head.weight' },
+]
+
+/** Where the layers stand: weights `[in, out]`, those of queries, keys and values in one tensor. */
+export function gpt2LayerNames({ dModel }: Gpt2Config, path: string, name: string): NameRule[] {
+  return (['weight', 'bias'] as const).flatMap((kind): NameRule[] => {
+    const transpose = kind === 'weight' ? { transpose: true } : {}
+    return [
+      { path: `${path}.mixerNorm.${kind}`, name: `${name}.ln_1.${kind}` },
+      ...(['q', 'k', 'v'] as const).map(
+        (p, i): NameRule => ({
+          path: `${path}.mixer.${p}Proj.${kind}`,
+          name: `${name}.attn.c_attn.${kind}`,
+          rows: [i * dModel, (i + 1) * dModel, 3 * dModel],
+          ...transpose,
+        }),
+      ),
+      { path: `${path}.mixer.oProj.${kind}`, name: `${name}.attn.c_proj.${kind}`, ...transpose },
+      { path: `${path}.mlpNorm.${kind}`, name: `${name}.ln_2.${kind}` },
+      { path: `${path}.mlp.upProj.${kind}`, name: `${name}.mlp.c_fc.${kind}`, ...transpose },
+      { path: `${path}.mlp.downProj.${kind}`, name: `${name}.mlp.c_proj.${kind}`, ...transpose },
+    ]
+  })
+}
+
+/** Buffers of old files: the causal mask. */
+export const gpt2Buffers: readonly RegExp[] = [/\.attn\.(masked_)?bias$/]
