@@ -44,8 +44,8 @@ export interface SoftmaxAttentionOptions {
   /** Which keys the cache gives up; null for what the window needs. */
   readonly cache?: CachePolicy | null
   readonly projection?: LinearOptions
-  /** Of the output, where it is not as the other projections. */
-  readonly output?: LinearOptions
+  /** Of the last map, where it is not as the others. */
+  readonly outProjection?: LinearOptions
 }
 
 /**
@@ -75,7 +75,16 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     rng: Rng,
   ) {
     super()
-    const { dModel, nHeads, nKvHeads, dHead, window, distanceBias = null, projection = { bias: false } } = options
+    const {
+      dModel,
+      nHeads,
+      nKvHeads,
+      dHead,
+      window,
+      distanceBias = null,
+      sinks = 0,
+      projection = { bias: false },
+    } = options
     if (nHeads % nKvHeads !== 0) {
       throw new RangeError(`SoftmaxAttention nHeads: expected a multiple of nKvHeads = ${nKvHeads}, got ${nHeads}.`)
     }
@@ -84,11 +93,13 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     const counts = window > 0 || distanceBias !== null || this.policy !== null
     // windows, distances and full caches count positions, and padding would use them up
     const bounded = window > 0 || (this.policy !== null && Number.isFinite(this.policy.capacity))
-    this.traits = { causal: true, padding: !counts, constantState: bounded }
+    // a window may count over the end of a document, whose keys it then does not see
+    const packing = window > 0 && sinks === 0 && distanceBias === null
+    this.traits = { causal: true, padding: !counts, packing: !counts || packing, constantState: bounded }
     this.qProj = new Linear(dModel, nHeads * dHead, rng, projection)
     this.kProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
     this.vProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
-    this.oProj = new Linear(nHeads * dHead, dModel, rng, options.output ?? projection)
+    this.oProj = new Linear(nHeads * dHead, dModel, rng, options.outProjection ?? projection)
     this.rotary = options.rotary === null ? null : new Rotary(options.rotary)
     this.slopes = distanceBias === 'alibi' ? alibiSlopes(nHeads) : null
     this.distanceBias = distanceBias === 'alibi' ? null : distanceBias
@@ -117,7 +128,7 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
 
   forward(x: Tensor, state: KvCache = emptyCache, pass?: Pass): Mixed<KvCache> {
     const { B, T, D } = dims('SoftmaxAttention.forward x', x, 'B T D', { D: this.options.dModel })
-    if (!this.traits.padding) refusePadding('SoftmaxAttention.forward', pass)
+    if (!this.traits.padding) refusePadding('SoftmaxAttention.forward', pass, this.traits.packing)
     if (this.policy === null) {
       const { y, state: cache } = this.attend(x, state, pass)
       return { y, state: this.kept(cache) }
@@ -175,7 +186,7 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     const [B, S, G, K] = keys.shape as [number, number, number, number]
     const size = window - 1
     if (S <= sinks + size) return cache
-    if (sinks + size === 0) return { ...cache, keys: null, values: null }
+    if (sinks + size === 0) return { ...cache, keys: null, values: null, documents: null }
     const ends = (x: Tensor): Tensor => {
       const parts = [
         ...(sinks > 0 ? [slice(x, [0, 0, 0, 0], [B, sinks, G, K])] : []),
@@ -183,7 +194,8 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
       ]
       return parts.length === 1 ? (parts[0] as Tensor) : concat(parts, 1)
     }
-    return { ...cache, keys: ends(keys), values: ends(values) }
+    const documents = cache.documents && slice(cache.documents, [0, S - size], [B, size])
+    return { ...cache, keys: ends(keys), values: ends(values), documents }
   }
 
   stateBytes(length: number): number {

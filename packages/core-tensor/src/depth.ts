@@ -85,6 +85,7 @@ export class ResidualStack extends Module implements SequenceMixer<readonly Stat
     return {
       causal: all.every((t) => t.causal),
       padding: all.every((t) => t.padding),
+      packing: all.every((t) => t.padding || t.packing),
       constantState: all.every((t) => t.constantState),
       ...(cuts.length > 0 && { backprop: Math.min(...cuts) }),
     }

@@ -35,6 +35,8 @@ export interface MixerTraits {
   readonly causal: boolean
   /** `mask` and `resets` are honoured. Where false, giving them throws. */
   readonly padding: boolean
+  /** `resets` are honoured, though padding is not: packed documents without gaps. */
+  readonly packing?: boolean
   /** The state does not grow with the length: it is bounded, and where segments are open, periodic. */
   readonly constantState: boolean
   /** Gradients stop at every so many tokens, as the paper has it; absent where they flow back all the way. */
@@ -68,13 +70,13 @@ export interface Memory<S extends State = State, E extends Entry = Entry> extend
 }
 
 /**
- * Refuses what a mixer does not honour, rather than giving quietly wrong numbers.
+ * Refuses what a mixer does not honour, rather than giving quietly wrong numbers. With `packing`, resets are honoured.
  *
  * @throws RangeError naming the mixer and the remedy
  */
-export function refusePadding(where: string, pass: Pass | undefined): void {
-  if (pass?.mask === undefined && pass?.resets === undefined) return
-  const given = pass.mask === undefined ? 'resets' : 'a padding mask'
+export function refusePadding(where: string, pass: Pass | undefined, packing = false): void {
+  if (pass?.mask === undefined && (packing || pass?.resets === undefined)) return
+  const given = pass?.mask === undefined ? 'resets' : 'a padding mask'
   throw new RangeError(
     `${where}: expected no ${given}, since segments and windows count every position of a row. Run rows of unequal length apart.`,
   )

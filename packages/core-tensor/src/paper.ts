@@ -46,6 +46,8 @@ export interface NameRule {
   readonly transpose?: boolean
   /** Where the file keeps several parameters in one tensor: this one's rows, from and up to, of so many in all. */
   readonly rows?: readonly [from: number, to: number, of: number]
+  /** Where the file stacks several parameters along a first axis of its own: this one's place, of so many. */
+  readonly stack?: readonly [index: number, of: number]
 }
 
 /** The published layout of a paper's checkpoints. */

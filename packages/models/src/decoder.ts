@@ -35,6 +35,8 @@ export interface DecoderParts {
   /** Deviation of the initial output weights; PyTorch's uniform where it is not given. */
   readonly headStd?: number
   readonly embeddingScale?: number
+  /** The token of padding, whose row lookups do not teach. */
+  readonly paddingId?: number | null
   readonly embeddingNorm?: TokenMap
   readonly scoreCap?: number
   /** A bias on the scores of a tied output. */
@@ -45,7 +47,8 @@ export interface DecoderParts {
 export function decoder(config: DecoderConfig, parts: DecoderParts): LanguageModel {
   const rng = new Rng(config.seed)
   const { vocabulary, dModel } = config
-  const embedding = new Embedding(vocabulary, dModel, rng.fork('embedding'), parts.embeddingStd)
+  const { embeddingStd, paddingId = null } = parts
+  const embedding = new Embedding(vocabulary, dModel, rng.fork('embedding'), embeddingStd, paddingId)
   const body: ResidualStack = residualStack(
     Array.from({ length: config.nLayers }, (_, i) => parts.layer(i, rng.fork(`layer ${i}`))).flat(),
     parts.stack,

@@ -9,7 +9,7 @@ import {
 import { type Golden, type GoldenTensor, goldenDirectory, goldens, toTensor } from '@mneme/testing/goldens'
 import { inPieces, read, type Sequence, within } from '@mneme/testing/subject'
 import { expectClose, tolerances } from '@mneme/testing/tolerance'
-import { div, mul, slice, sum, type Tensor, zeros } from '@tensorflow/tfjs-core'
+import { cast, div, equal, mul, slice, sum, type Tensor, type Tensor2D, zeros } from '@tensorflow/tfjs-core'
 import { describe, test } from 'vitest'
 import { fromPretrained, type Pretrained } from './pretrained.js'
 import { loadPaper, publishedTypes } from './registry.js'
@@ -65,10 +65,13 @@ function describeGolden(golden: Golden): void {
           const x = toTensor(ids as GoldenTensor)
           const T = x.shape[1] as number
           const limit = Math.max(tolerances.forward(), 2e-5)
-          expectClose(await read(model.forward(x).y), scores.values, limit, 'scores')
-          const pieces = inPieces(model as unknown as Sequence, x, [7, 1, T - 8])
+          const resets = resetsOf(expected)
+          const whole = model.forward(x, undefined, resets && { training: false, resets })
+          expectClose(await read(whole.y), scores.values, limit, 'scores')
+          const pieces = inPieces(model as unknown as Sequence, x, [7, 1, T - 8], undefined, resets)
           expectClose(await read(pieces.y), scores.values, STEPS, 'scores in pieces')
-          const steps = inPieces(model as unknown as Sequence, x, Array<number>(STEPPED ?? T).fill(1))
+          const ones = Array<number>(STEPPED ?? T).fill(1)
+          const steps = inPieces(model as unknown as Sequence, x, ones, undefined, resets)
           const width = scores.shape[2] as number
           for (const [row, values] of (await rowsOf(steps.y)).entries()) {
             const from = row * T * width
@@ -100,13 +103,19 @@ function describeGolden(golden: Golden): void {
           const place = names.get(path)
           const stored = grads.get(place?.name ?? '')
           if (place === undefined || stored === undefined) continue
-          const wanted = fromStored(stored as NamedTensor, place.rule).values
-          expectClose(actual[i] as Float32Array, wanted, tolerances.gradient(), `gradient of ${path}`)
+          const { values } = fromStored(stored as NamedTensor, place.rule)
+          expectClose(actual[i] as Float32Array, values, tolerances.gradient(), `gradient of ${path}`)
         }
         model.dispose()
       })
     })
   })
+}
+
+/** Packed documents start where their positions do. */
+function resetsOf(expected: ReadonlyMap<string, GoldenTensor>): Tensor2D | undefined {
+  const positions = expected.get('segment_pos')
+  return positions && (cast(equal(toTensor(positions), 0), 'float32') as Tensor2D)
 }
 
 /** Values of each row of a batch. */
@@ -129,6 +138,7 @@ function goldenLoss(model: TokenModel, expected: ReadonlyMap<string, GoldenTenso
     const { nll } = nextTokenLoss(model.forward(slice(ids, [0, 0], [B, T - 1])).y, targets)
     return div(sum(mul(nll, toTensor(weights))), nll.size)
   }
-  const { y } = model.forward(ids)
+  const resets = resetsOf(expected)
+  const { y } = model.forward(ids, undefined, resets && { training: true, resets })
   return nextTokenLoss(slice(y, [0, 0, 0], [B, T - 1, -1]), targets).loss
 }

@@ -69,7 +69,7 @@ export function gpt2Layer(config: Gpt2Config, index: number, rng: Rng): LayerPar
         rotary: null,
         scale: (config.scaled ? dHead ** -0.5 : 1) / (config.scaledByLayer ? index + 1 : 1),
         projection,
-        output,
+        outProjection: output,
       },
       rng,
     ),

@@ -1,6 +1,7 @@
 import { within } from '@mneme/testing/subject'
 import { describe, expect, test } from 'vitest'
 import type { Gpt2Config } from './gpt2.js'
+import type { GriffinConfig } from './griffin.js'
 import type { MinRnnConfig } from './min-rnn.js'
 import { createModel } from './registry.js'
 import type { TransformerConfig } from './transformer.js'
@@ -121,5 +122,59 @@ describe('minGRU and minLSTM', () => {
     ['expansion 1, without an output projection', { ...sizes, expansion: 1 }],
   ])('%s: as many values as the formula says', async (_, config) => {
     expect(await count('min-rnn', config)).toBe(minRnn(config))
+  })
+})
+
+type GriffinSizes = Pick<
+  GriffinConfig,
+  'vocabulary' | 'dModel' | 'nLayers' | 'pattern' | 'nHeads' | 'dHead' | 'dRecurrent' | 'convWidth' | 'dInner'
+>
+
+/** Feed-forward and norms 3 D F + 2 F + 3 D, and of a recurrent or an attention layer what mixes time; one KV head. */
+function griffinLayer(kind: 'recurrent' | 'attention', c: GriffinSizes): number {
+  const { dModel: D, nHeads: H, dHead: d, dRecurrent: E, convWidth: W, dInner: F } = c
+  const recurrent = 3 * D * E + 2 * E + D + (W + 1) * E + 2 * ((E * E) / H + E) + E
+  const attention = 2 * D * H * d + 2 * D * d + D
+  return 3 * D * F + 2 * F + 3 * D + (kind === 'recurrent' ? recurrent : attention)
+}
+
+function griffin(c: GriffinSizes): number {
+  const layers = Array.from({ length: c.nLayers }, (_, i) => c.pattern[i % c.pattern.length] ?? 'recurrent')
+  return layers.reduce((total, kind) => total + griffinLayer(kind, c), c.vocabulary * c.dModel + c.dModel)
+}
+
+describe('Griffin', () => {
+  const pattern = ['recurrent', 'recurrent', 'attention'] as const
+
+  test('as many values as the formula says', async () => {
+    const sizes: GriffinSizes = {
+      vocabulary: 11,
+      dModel: 8,
+      nLayers: 4,
+      pattern,
+      nHeads: 2,
+      dHead: 4,
+      dRecurrent: 6,
+      convWidth: 3,
+      dInner: 10,
+    }
+    expect(await count('griffin', sizes)).toBe(griffin(sizes))
+  })
+
+  test('the formula gives the published 2B model', () => {
+    const sizes: GriffinSizes = {
+      vocabulary: 256_000,
+      dModel: 2560,
+      nLayers: 26,
+      pattern,
+      nHeads: 10,
+      dHead: 256,
+      dRecurrent: 2560,
+      convWidth: 4,
+      dInner: 7680,
+    }
+    expect(griffinLayer('recurrent', sizes)).toBe(80_005_120)
+    expect(griffinLayer('attention', sizes)).toBe(73_425_920)
+    expect(griffin(sizes)).toBe(2_682_862_080)
   })
 })

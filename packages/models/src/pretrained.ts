@@ -94,7 +94,7 @@ async function loadInto(
   for (const [path, { name, rule }] of names) {
     signal?.throwIfAborted()
     const stored = shared.get(name) ?? (await readFloats(checkpoint, name, where))
-    if (rule.rows !== undefined) shared.set(name, stored)
+    if ((rule.rows ?? rule.stack) !== undefined) shared.set(name, stored)
     tensors[path] = fromStored(stored, rule)
     loaded++
     progressCallback?.({ status: 'progress', loaded, total: names.size })

@@ -16,6 +16,7 @@ import {
   setBackend,
   slice,
   type Tensor,
+  type Tensor2D,
   tensor,
   tensor2d,
   tensor3d,
@@ -82,13 +83,21 @@ export function rows(x: Tensor, begin: number, size: number): Tensor {
 }
 
 /** Runs a sequence in pieces of the given sizes, the state carried from each to the next. */
-export function inPieces(subject: Sequence, x: Tensor, sizes: readonly number[], state?: State): Mixed<State> {
+export function inPieces(
+  subject: Sequence,
+  x: Tensor,
+  sizes: readonly number[],
+  state?: State,
+  resets?: Tensor,
+): Mixed<State> {
   const outputs: Tensor[] = []
   let current = state ?? subject.initialState(x.shape[0] as number)
   let begin = 0
   for (const size of sizes) {
     const piece = span(x, begin, size)
-    const mixed = size === 1 && subject.step ? subject.step(piece, current) : subject.forward(piece, current)
+    const pass = resets && { training: false, resets: span(resets, begin, size) as Tensor2D }
+    const step = size === 1 && pass === undefined ? subject.step : undefined
+    const mixed = step ? step.call(subject, piece, current) : subject.forward(piece, current, pass)
     outputs.push(mixed.y)
     current = mixed.state
     begin += size

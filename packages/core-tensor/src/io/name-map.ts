@@ -40,7 +40,8 @@ function matcherOf(path: string): { pattern: RegExp; keys: string[] } {
 }
 
 /** From the file's layout to the module's. */
-export function fromStored({ shape, values }: NamedTensor, { squeeze, transpose, rows }: NameRule): NamedTensor {
+export function fromStored(stored: NamedTensor, { squeeze, transpose, rows, stack }: NameRule): NamedTensor {
+  const { shape, values } = stack === undefined ? stored : inStack(stored, stack)
   if (squeeze !== undefined) return { shape: shape.filter((_, i) => !axesOf(squeeze).includes(i)), values }
   const upright = transpose ? transposed({ shape, values }) : { shape, values }
   if (rows === undefined) return upright
@@ -49,8 +50,15 @@ export function fromStored({ shape, values }: NamedTensor, { squeeze, transpose,
   return { shape: [to - from, ...upright.shape.slice(1)], values: upright.values.slice(from * width, to * width) }
 }
 
+function inStack({ shape, values }: NamedTensor, [index, of]: readonly [number, number]): NamedTensor {
+  const size = values.length / of
+  return { shape: shape.slice(1), values: values.slice(index * size, (index + 1) * size) }
+}
+
 /** Shape in the file of a parameter of this shape. */
-export function storedShape(shape: readonly number[], { squeeze, transpose, rows }: NameRule): number[] {
+export function storedShape(shape: readonly number[], { stack, ...rule }: NameRule): number[] {
+  if (stack !== undefined) return [stack[1], ...storedShape(shape, rule)]
+  const { squeeze, transpose, rows } = rule
   if (squeeze !== undefined) return [...axesOf(squeeze).reduce(withAxis, shape)]
   const whole = rows === undefined ? [...shape] : [rows[2], ...shape.slice(1)]
   return transpose ? whole.reverse() : whole
@@ -59,31 +67,54 @@ export function storedShape(shape: readonly number[], { squeeze, transpose, rows
 /**
  * The tensors of a file from the parameters of a module, by the places that `storedNames` found.
  *
- * @throws Error if the rows of a tensor that several parameters share are not all there, once each
+ * @throws Error if the parts of a tensor that several parameters share are not all there, once each
  */
 export function toStored(
   parameters: Readonly<Record<string, NamedTensor>>,
   places: ReadonlyMap<string, StoredName>,
 ): Map<string, NamedTensor> {
-  const parts = new Map<string, { readonly tensor: NamedTensor; readonly rule: NameRule }[]>()
+  const parts = new Map<string, Share[]>()
   for (const [path, tensor] of Object.entries(parameters)) {
     const { name, rule } = places.get(path) as StoredName
     parts.set(name, [...(parts.get(name) ?? []), { tensor, rule }])
   }
   return new Map(
     Array.from(parts, ([name, shares]) => {
-      const [{ rule, tensor }] = shares as [(typeof shares)[number]]
-      const whole = rule.rows === undefined ? tensor : joinedRows(name, shares)
-      const upright = rule.transpose ? transposed(whole) : whole
-      return [name, { shape: storedShape(tensor.shape, rule), values: upright.values }]
+      const [{ rule }] = shares as [Share]
+      return [name, rule.stack === undefined ? wholeOf(name, shares) : stacked(name, shares)]
     }),
   )
 }
 
-function joinedRows(
-  name: string,
-  shares: readonly { readonly tensor: NamedTensor; readonly rule: NameRule }[],
-): NamedTensor {
+interface Share {
+  readonly tensor: NamedTensor
+  readonly rule: NameRule
+}
+
+function wholeOf(name: string, shares: readonly Share[]): NamedTensor {
+  const [{ rule, tensor }] = shares as [Share]
+  const whole = rule.rows === undefined ? tensor : joinedRows(name, shares)
+  const upright = rule.transpose ? transposed(whole) : whole
+  return { shape: storedShape(tensor.shape, rule), values: upright.values }
+}
+
+function stacked(name: string, shares: readonly Share[]): NamedTensor {
+  const ordered = [...shares].sort((a, b) => (a.rule.stack?.[0] ?? 0) - (b.rule.stack?.[0] ?? 0))
+  const [{ rule, tensor }] = ordered as [Share]
+  const of = rule.stack?.[1] ?? 0
+  const places = ordered.map((share) => share.rule.stack?.[0])
+  if (places.length !== of || places.some((place, i) => place !== i)) {
+    throw new Error(`toStored '${name}': expected a stack of ${of}, got places ${places.join(', ')}.`)
+  }
+  const values = new Float32Array(of * tensor.values.length)
+  for (const [i, share] of ordered.entries()) {
+    const { stack: _, ...alone } = share.rule
+    values.set(wholeOf(name, [{ tensor: share.tensor, rule: alone }]).values, i * tensor.values.length)
+  }
+  return { shape: storedShape(tensor.shape, rule), values }
+}
+
+function joinedRows(name: string, shares: readonly Share[]): NamedTensor {
   const ordered = [...shares].sort((a, b) => (a.rule.rows?.[0] ?? 0) - (b.rule.rows?.[0] ?? 0))
   let next = 0
   for (const { rule } of ordered) {
@@ -91,7 +122,7 @@ function joinedRows(
       throw new Error(`toStored '${name}': expected rows from ${next}, got ${rule.rows?.[0]}.`)
     next = rule.rows[1]
   }
-  const [first] = ordered as [(typeof shares)[number]]
+  const [first] = ordered as [Share]
   const of = first.rule.rows?.[2]
   if (next !== of) throw new Error(`toStored '${name}': expected ${of} rows, got ${next}.`)
   const values = new Float32Array(ordered.reduce((total, { tensor }) => total + tensor.values.length, 0))

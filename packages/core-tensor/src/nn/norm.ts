@@ -7,7 +7,10 @@ import { rmsNorm } from '../ops/rms-norm.js'
 /** PyTorch's epsilon where a module gives none: the spacing of float32 at 1. */
 export const FLOAT_EPSILON = 2 ** -23
 
-/** Root mean square normalisation over the last axis, or each of `groups` equal parts of it, any rank. Source: arXiv:1910.07467. */
+/**
+ * Root mean square normalisation over the last axis, or each of `groups` equal parts of it, any rank. Where `offset` is
+ * 1, the weight is what a channel's factor has beyond 1, and starts at 0. Source: arXiv:1910.07467.
+ */
 export class RMSNorm extends Module {
   readonly weight: Variable
 
@@ -15,18 +18,23 @@ export class RMSNorm extends Module {
     readonly width: number,
     readonly eps = 1e-6,
     readonly groups = 1,
+    readonly offset: 0 | 1 = 0,
   ) {
     super()
     if (width % groups !== 0) throw new RangeError(`RMSNorm: expected a width in multiples of ${groups}, got ${width}.`)
-    this.weight = parameter(constant([width], 1))
+    this.weight = parameter(constant([width], 1 - offset))
   }
 
   forward(x: Tensor): Tensor {
-    if (this.groups === 1) return rmsNorm({ x, weight: this.weight }, { eps: this.eps }).y
+    const weight = beyond(this.offset, this.weight)
+    if (this.groups === 1) return rmsNorm({ x, weight }, { eps: this.eps }).y
     const normed = rmsNorm({ x: reshape(x, [-1, this.width / this.groups]) }, { eps: this.eps }).y
-    return mul(reshape(normed, x.shape), this.weight)
+    return mul(reshape(normed, x.shape), weight)
   }
 }
+
+/** A channel's factor, where a norm keeps it as what it has beyond `offset`. */
+const beyond = (offset: number, weight: Tensor): Tensor => (offset === 0 ? weight : add(weight, offset))
 
 /** Layer normalisation over the last axis, any rank. Source: arXiv:1607.06450. */
 export class LayerNorm extends Module {
