@@ -12,6 +12,7 @@ const papers = {
   mamba: () => import('./mamba.js'),
   mamba2: () => import('./mamba2.js'),
   'min-rnn': () => import('./min-rnn.js'),
+  'resformer-reservoir': () => import('./resformer-reservoir.js'),
   retnet: () => import('./retnet.js'),
   rwkv: () => import('./rwkv.js'),
   titans: () => import('./titans.js'),
