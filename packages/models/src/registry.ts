@@ -3,6 +3,7 @@ import { type BaseConfig, type Paper, type TokenModel, unknownName, withDefaults
 /** Every paper, by key; a paper's code is loaded when it is asked for. */
 const papers = {
   deltanet: () => import('./deltanet.js'),
+  'end-to-end-memory-networks': () => import('./end-to-end-memory-networks.js'),
   'forgetting-transformer': () => import('./forgetting-transformer.js'),
   'gated-deltanet': () => import('./gated-deltanet.js'),
   gla: () => import('./gla.js'),

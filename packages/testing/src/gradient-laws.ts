@@ -174,7 +174,7 @@ function expectLive(g: Float32Array | null | undefined, path: string): void {
 
 /**
  * Slope along one random direction, by a four-point difference, against the gradient's product with it. Where they
- * disagree, the step is made smaller until two steps in a row give the same slope: only then does it say anything.
+ * disagree, the step may have been too long, or gone over a kink: it is made smaller as long as float32 outputs allow.
  */
 async function expectSlope(
   g: Float32Array,
@@ -192,7 +192,6 @@ async function expectSlope(
   }
   const expected = g.reduce((total, gi, i) => total + gi * (direction[i] as number), 0)
   const allowed = 1e-2 * norm(g)
-  let earlier = Number.NaN
   for (let h = 0.01 * Math.max(rms(base), 0.1); ; h /= 4) {
     const near = (await value(h)) - (await value(-h))
     const far = (await value(2 * h)) - (await value(-2 * h))
@@ -200,9 +199,7 @@ async function expectSlope(
     const noise = unit / h
     const gap = Math.abs(slope - expected)
     if (gap < allowed) return
-    const settled = Math.abs(slope - earlier) < allowed / 2
-    earlier = slope
-    if (!settled && 4 * noise < allowed) continue
+    if (4 * noise < allowed) continue
     expect(gap, `${label}: slope ${slope} at step ${h}, gradient says ${expected}`).toBeLessThan(allowed + noise)
     return
   }
