@@ -7,4 +7,5 @@ const adjacent = { dModel: D, hops: 3, slots: 5, tying: 'adjacent', query: 'toke
 const layerwise = { ...adjacent, tying: 'layerwise', query: 'constant', halfRelu: true } as const
 
 describeMixer('WindowHops, adjacent', (seed) => new WindowHops(adjacent, new Rng(seed)), D)
-describeMixer('WindowHops, layerwise', (seed) => new WindowHops(layerwise, new Rng(seed)), D)
+// from another seed, since with the first a unit stands at the kink of its ReLU, where no slope can be measured
+describeMixer('WindowHops, layerwise', (seed) => new WindowHops(layerwise, new Rng(seed + 10)), D)
