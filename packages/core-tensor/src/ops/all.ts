@@ -25,6 +25,7 @@ import { slstm } from './slstm.js'
 import { softmaxAttention } from './softmax-attention.js'
 import { squaredNorm } from './squared-norm.js'
 import { sru } from './sru.js'
+import { turingMemory } from './turing-memory.js'
 import { wkv4 } from './wkv4.js'
 
 /** Every op: what the laws of ops, the self-test and the bench go through. */
@@ -55,5 +56,6 @@ export const allOps: readonly AnyOp[] = [
   softmaxAttention,
   squaredNorm,
   sru,
+  turingMemory,
   wkv4,
 ] as unknown as AnyOp[]
