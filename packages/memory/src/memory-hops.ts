@@ -1,4 +1,5 @@
 import {
+  affine,
   dims,
   Linear,
   type Mixed,
@@ -17,17 +18,19 @@ import {
   concat,
   expandDims,
   fill,
-  gather,
   matMul,
   mul,
+  pad,
   relu,
   reshape,
+  reverse,
   slice,
   softmax,
   squeeze,
+  sub,
   type Tensor,
-  tensor1d,
   tensor2d,
+  transpose,
   type Variable,
   zeros,
 } from '@tensorflow/tfjs-core'
@@ -43,10 +46,12 @@ import {
 export function hop(u: Tensor, m: Tensor, c: Tensor, options: { open?: Tensor; softmax?: boolean } = {}): Tensor {
   const { open, softmax: normalised = true } = options
   const scores = squeeze(matMul(m, expandDims(u, -1)), [-1])
-  const masked = open && normalised ? add(scores, mul(add(open, -1), 1e9)) : open ? mul(scores, open) : scores
-  const weights = normalised ? softmax(masked) : masked
+  const weights = normalised ? softmax(open ? closing(scores, open) : scores) : open ? mul(scores, open) : scores
   return add(u, squeeze(matMul(expandDims(weights, -2), c), [-2]))
 }
+
+/** Scores that leave nothing to slots that are 0. */
+const closing = (scores: Tensor, open: Tensor): Tensor => add(scores, mul(sub(open, 1), 1e9))
 
 export interface WindowHopsOptions {
   readonly dModel: number
@@ -76,7 +81,8 @@ export interface WindowHopsState {
  *   u ← u + Σ_i softmax_i(u·m_i) c_i   for k = 1 … K,   with `layerwise` tying H u + …
  *
  * Keys and values `[D, D]` without bias, times T `[N, D]` counted from the newest; K + 1 of each where adjacent, two where
- * layerwise. Slots before the first token are left out. State: N − 1 tokens, constant in T. Time O(T K N D).
+ * layerwise. Slots before the first token are left out. State: N − 1 tokens, constant in T. Time O(T K (T + N) D) in products of
+ * matrices.
  * Paper: Sukhbaatar et al. 2015, arXiv:1503.08895, sections 2.2 and 5.
  */
 export class WindowHops extends Module implements SequenceMixer<WindowHopsState> {
@@ -113,19 +119,21 @@ export class WindowHops extends Module implements SequenceMixer<WindowHopsState>
     const { B, T } = dims('WindowHops.forward x', x, 'B T D', { D })
     const { past, count } = state ?? this.initialState(B)
     const tokens = concat([past, x], 1)
-    const windows = windowsOf(T, N)
-    const slots = this.maps.map((map, k) => {
-      const seen = reshape(gather(map.forward(tokens), windows, 1), [B, T, N, D])
-      return add(seen, this.times[k] as Variable)
-    })
-    const open = reshape(openSlots(T, N, count), [1, T, N])
+    const slots = this.maps.map((map, k) => ({
+      tokens: map.forward(tokens),
+      // windows are in the order of time, tables from the newest on
+      times: reverse(this.times[k] as Variable, 0),
+    }))
+    const open = openSlots(T, N, count)
     let u: Tensor = query === 'token' ? x : fill([B, T, D], 0.1)
     for (let k = 0; k < hops; k++) {
-      const [m, c] = (this.between ? slots : slots.slice(k, k + 2)) as [Tensor, Tensor]
-      const read = hop(u, m, c, { open })
+      const [m, c] = (this.between ? slots : slots.slice(k, k + 2)) as unknown as readonly [Slots, Slots]
+      const byTime = affine({ x: u, weight: m.times }).y
+      const weights = softmax(closing(add(windowed(matMul(u, m.tokens, false, true), N), byTime), open))
+      const read = add(matMul(placed(weights), c.tokens), affine({ x: weights, weight: transpose(c.times) }).y)
       // with shared maps u itself goes through H; what was read does not
-      u = this.between ? add(read, add(this.between.forward(u), mul(u, -1))) : read
-      if (halfRelu) u = reluOnHalf(u)
+      const next = add(this.between ? this.between.forward(u) : u, read)
+      u = halfRelu ? reluOnHalf(next) : next
     }
     pass?.record?.record('read', u)
     return { y: u, state: { past: slice(tokens, [0, T, 0], [B, N - 1, D]), count: Math.min(count + T, N - 1) } }
@@ -137,16 +145,40 @@ export class WindowHops extends Module implements SequenceMixer<WindowHopsState>
   }
 }
 
-/** Places of the slots of each of T tokens among N − 1 earlier ones and themselves, newest first: `[T N]`. */
-function windowsOf(T: number, N: number): Tensor {
-  const places = Int32Array.from({ length: T * N }, (_, j) => Math.floor(j / N) + N - 1 - (j % N))
-  return tensor1d(places, 'int32')
+interface Slots {
+  /** `[B, N − 1 + T, D]` */
+  readonly tokens: Tensor
+  /** `[N, D]` */
+  readonly times: Tensor
 }
 
-/** 1 where a slot holds a token: `[T, N]`. */
+/** Of values by query and key `[B, T, N − 1 + T]`, those of each query's N latest keys `[B, T, N]`. */
+function windowed(x: Tensor, N: number): Tensor {
+  const [B, T, S] = x.shape as [number, number, number]
+  // with a column more, each row begins one key later than the one before
+  const flat = pad(reshape(x, [B, T * S]), [
+    [0, 0],
+    [0, T],
+  ])
+  return slice(reshape(flat, [B, T, S + 1]), [0, 0, 0], [B, T, N])
+}
+
+/** The way back: values of N latest keys `[B, T, N]` at their places among all, `[B, T, N − 1 + T]`. */
+function placed(x: Tensor): Tensor {
+  const [B, T, N] = x.shape as [number, number, number]
+  const wide = pad(x, [
+    [0, 0],
+    [0, 0],
+    [0, T],
+  ])
+  const S = N - 1 + T
+  return reshape(slice(reshape(wide, [B, T * (S + 1)]), [0, 0], [B, T * S]), [B, T, S])
+}
+
+/** 1 where a slot holds a token, in the order of time: `[T, N]`. */
 function openSlots(T: number, N: number, count: number): Tensor {
   return tensor2d(
-    Float32Array.from({ length: T * N }, (_, j) => (j % N <= count + Math.floor(j / N) ? 1 : 0)),
+    Float32Array.from({ length: T * N }, (_, j) => (N - 1 - (j % N) <= count + Math.floor(j / N) ? 1 : 0)),
     [T, N],
   )
 }
