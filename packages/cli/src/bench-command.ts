@@ -5,6 +5,7 @@ import { benchDecoding } from './bench/decoding.js'
 import { benchLengths } from './bench/lengths.js'
 import { markdown, type Results } from './bench/markdown.js'
 import { machine } from './bench/measure.js'
+import { benchMixers } from './bench/mixers.js'
 import { benchOps, type OpRow } from './bench/ops.js'
 import { stream } from './bench/streaming.js'
 import { torchPeer } from './bench/torch.js'
@@ -61,7 +62,7 @@ async function measure(backend: string, op: string | undefined, quick: boolean):
   const ops = await benchOps(op)
   const torch = await withTorch(ops, quick)
   const here = { machine: await machine(), backend, ops: torch.rows, torch: torch.version }
-  if (op !== undefined) return { ...here, streams: [], lengths: [], decoding: [] }
+  if (op !== undefined) return { ...here, streams: [], lengths: [], decoding: [], mixers: [] }
   const last = quick ? 1_000 : 100_000
   const small = { dModel: 64, nLayers: 2 }
   return {
@@ -70,6 +71,7 @@ async function measure(backend: string, op: string | undefined, quick: boolean):
     model: { minGru: await languageModelStep(), torchGruMs: torch.gruModelMs },
     lengths: await benchLengths(quick ? [512, 2048] : [512, 2048, 8192, 16_384]),
     decoding: await benchDecoding(['min-rnn', 'mamba', 'hgrn', 'rwkv', 'retnet'], here.machine.copyGBs),
+    mixers: await benchMixers(quick ? [100, 1000] : [100, 100_000]),
     run: quick ? await defaultRun(200, [100, 200]) : await defaultRun(3000, [100, 200, 500, 1000, 1500, 2000, 3000]),
     streams: [
       await stream('min-rnn', small, [100, last]),

@@ -1,6 +1,7 @@
 import type { DecodingRow } from './decoding.js'
 import type { LengthRow } from './lengths.js'
 import type { Machine, Timing } from './measure.js'
+import type { MixerRow } from './mixers.js'
 import type { OpRow } from './ops.js'
 import type { StreamRow } from './streaming.js'
 import type { DefaultRun } from './training.js'
@@ -21,6 +22,7 @@ export interface Results {
   /** A step of a language model, ours and that of PyTorch's GRU. */
   readonly model?: { readonly minGru: Timing; readonly torchGruMs: number | null }
   readonly decoding: readonly DecodingRow[]
+  readonly mixers: readonly MixerRow[]
 }
 
 const ms = ({ medianMs, spreadMs }: Timing): string => `${medianMs.toPrecision(3)} ± ${spreadMs.toPrecision(2)} ms`
@@ -38,6 +40,7 @@ export function markdown({
   lengths,
   model,
   decoding,
+  mixers,
 }: Results): string {
   const lines = [
     '# Benchmarks',
@@ -57,6 +60,7 @@ export function markdown({
   ]
   if (layer) lines.push(...layerLines(layer))
   if (model) lines.push(...modelLines(model))
+  if (mixers.length > 0) lines.push(...mixerLines(mixers))
   if (lengths.length > 0) lines.push(...lengthLines(lengths))
   if (run) lines.push(...runLines(run))
   if (decoding.length > 0) lines.push(...decodingLines(decoding))
@@ -74,7 +78,7 @@ function opLine({ op, dims, pass, ours, composed, loop, torchMs, ...rates }: OpR
   const [bytes, flops] =
     pass === 'forward' ? [rates.gigabytesPerSecond.toFixed(1), rates.gigaflops.toFixed(1)] : ['', '']
   const sizes = Object.entries(dims)
-    .map(([axis, size]) => `${axis}${size}`)
+    .map(([axis, size]) => `${axis}=${size}`)
     .join(' ')
   const peers = [composed.medianMs, loop?.medianMs, torchMs].map((medianMs) => beside(medianMs, ours))
   return `| ${[op, sizes, pass, ms(ours), ...peers, bytes, flops].join(' | ')} |`
@@ -153,6 +157,24 @@ function lengthLines(rows: readonly LengthRow[]): string[] {
     ...rows.map(
       (r) =>
         `| ${r.op} | ${r.length} | ${us(r.forward, r.length)} | ${us(r.both, r.length)} | ${r.peakMB.toFixed(1)} MB |`,
+    ),
+    '',
+  ]
+}
+
+function mixerLines(rows: readonly MixerRow[]): string[] {
+  const us = (timing: Timing): string => ((1000 * timing.medianMs) / (4 * 256)).toPrecision(3)
+  const lengths = (rows[0] as MixerRow).states.map(({ tokens }) => tokens)
+  return [
+    '## Mixers',
+    '',
+    'One layer of each, 64 wide, 4 rows of 256 tokens: microseconds a token, and bytes of the state of one row.',
+    '',
+    `| mixer | parameters | forward | forward and backward | ${lengths.map((n) => `state after ${n} tokens`).join(' | ')} |`,
+    `| --- | --- | --- | --- | ${lengths.map(() => '---').join(' | ')} |`,
+    ...rows.map(
+      (r) =>
+        `| ${[r.mixer, r.parameters, us(r.forward), us(r.both), ...r.states.map(({ bytes }) => bytes ?? 'grows')].join(' | ')} |`,
     ),
     '',
   ]
