@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { selfTest } from '@mneme/core-tensor'
 import '@tensorflow/tfjs-backend-cpu'
 import { benchDecoding } from './bench/decoding.js'
+import { jaxPeer } from './bench/jax.js'
 import { benchLengths } from './bench/lengths.js'
 import { markdown, type Results } from './bench/markdown.js'
 import { machine } from './bench/measure.js'
@@ -58,10 +59,19 @@ async function withTorch(
   return { rows, version: found.version, gruModelMs: found.gruModelMs }
 }
 
+/** jax-js's times beside ours, where it is installed. */
+async function withJax(rows: readonly OpRow[]): Promise<readonly OpRow[]> {
+  const found = await jaxPeer(rows.map(({ op }) => op))
+  return rows.map((row) => {
+    const times = found?.[row.op]
+    return { ...row, jaxMs: (row.pass === 'forward' ? times?.forward : times?.both)?.medianMs ?? null }
+  })
+}
+
 async function measure(backend: string, op: string | undefined, quick: boolean): Promise<Omit<Results, 'command'>> {
   const ops = await benchOps(op)
   const torch = await withTorch(ops, quick)
-  const here = { machine: await machine(), backend, ops: torch.rows, torch: torch.version }
+  const here = { machine: await machine(), backend, ops: await withJax(torch.rows), torch: torch.version }
   if (op !== undefined) return { ...here, streams: [], lengths: [], decoding: [], mixers: [] }
   const last = quick ? 1_000 : 100_000
   const small = { dModel: 64, nLayers: 2 }

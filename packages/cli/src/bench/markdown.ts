@@ -51,10 +51,10 @@ export function markdown({
     '',
     '## Ops',
     '',
-    'Against the same maths composed of tfjs ops on the same backend (log-step scans, blocks of matrix products), against a loop of tfjs ops over tokens, and against PyTorch (loops for recurrences). Bytes and FLOPs are those the op must move and do in its forward pass.',
+    'Against the same maths composed of tfjs ops on the same backend (log-step scans, blocks of matrix products), against a loop of tfjs ops over tokens, against PyTorch (loops for recurrences), and against jax-js on WebAssembly where it is installed and has what the op needs (it has no scan). Bytes and FLOPs are those the op must move and do in its forward pass.',
     '',
-    '| op | sizes | pass | kernel | composed | loop | PyTorch | GB/s | GFLOP/s |',
-    '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
+    '| op | sizes | pass | kernel | composed | loop | PyTorch | jax-js | GB/s | GFLOP/s |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ...ops.map(opLine),
     '',
   ]
@@ -74,13 +74,13 @@ const beside = (medianMs: number | undefined | null, ours: Timing): string =>
     ? ''
     : `${medianMs.toPrecision(3)} ms (${(medianMs / ours.medianMs).toPrecision(3)}x)`
 
-function opLine({ op, dims, pass, ours, composed, loop, torchMs, ...rates }: OpRow): string {
+function opLine({ op, dims, pass, ours, composed, loop, torchMs, jaxMs, ...rates }: OpRow): string {
   const [bytes, flops] =
     pass === 'forward' ? [rates.gigabytesPerSecond.toFixed(1), rates.gigaflops.toFixed(1)] : ['', '']
   const sizes = Object.entries(dims)
     .map(([axis, size]) => `${axis}=${size}`)
     .join(' ')
-  const peers = [composed.medianMs, loop?.medianMs, torchMs].map((medianMs) => beside(medianMs, ours))
+  const peers = [composed.medianMs, loop?.medianMs, torchMs, jaxMs].map((medianMs) => beside(medianMs, ours))
   return `| ${[op, sizes, pass, ms(ours), ...peers, bytes, flops].join(' | ')} |`
 }
 

@@ -25,6 +25,8 @@ export interface OpRow {
   readonly loop: Timing | null
   /** PyTorch on one thread, a loop for recurrences; null where there is none or it was not asked. */
   readonly torchMs: number | null
+  /** jax-js on WebAssembly; null where it is not installed or cannot say it. */
+  readonly jaxMs: number | null
   /** From the op's own cost; forward only. */
   readonly gigabytesPerSecond: number
   readonly gigaflops: number
@@ -85,6 +87,7 @@ async function benchOp(op: AnyOp, example: OpExample<unknown>): Promise<OpRow[]>
       composed,
       loop,
       torchMs: null,
+      jaxMs: null,
       gigabytesPerSecond: cost.bytes / ours.medianMs / 1e6,
       gigaflops: cost.flops / ours.medianMs / 1e6,
     })
