@@ -68,6 +68,15 @@ async function withJax(rows: readonly OpRow[]): Promise<readonly OpRow[]> {
   })
 }
 
+/** Widths inside that a model 256 wide has beside the defaults. */
+const decoders = {
+  'min-rnn': {},
+  mamba: { dInner: 512, dtRank: 16 },
+  hgrn: { dInner: 704 },
+  rwkv: { dInner: 768, dAttention: 256 },
+  retnet: { dInner: 512 },
+}
+
 async function measure(backend: string, op: string | undefined, quick: boolean): Promise<Omit<Results, 'command'>> {
   const ops = await benchOps(op)
   const torch = await withTorch(ops, quick)
@@ -80,11 +89,11 @@ async function measure(backend: string, op: string | undefined, quick: boolean):
     layer: await minGruAgainstGru(),
     model: { minGru: await languageModelStep(), torchGruMs: torch.gruModelMs },
     lengths: await benchLengths(quick ? [512, 2048] : [512, 2048, 8192, 16_384]),
-    decoding: await benchDecoding(['min-rnn', 'mamba', 'hgrn', 'rwkv', 'retnet'], here.machine.copyGBs),
+    decoding: await benchDecoding(decoders, here.machine.copyGBs),
     mixers: await benchMixers(quick ? [100, 1000] : [100, 100_000]),
     run: quick ? await defaultRun(200, [100, 200]) : await defaultRun(3000, [100, 200, 500, 1000, 1500, 2000, 3000]),
     streams: [
-      await stream('min-rnn', small, [100, last]),
+      await stream('min-rnn', small, quick ? [100, last] : [100, 100_000, 1_000_000]),
       await stream('gated-deltanet', { ...small, nHeads: 2, nVHeads: 2, dHead: 16, dInner: 128 }, [
         100,
         quick ? last : 20_000,

@@ -11,10 +11,10 @@ export interface DecodingRow {
 }
 
 /** One token after the other from a model of four layers, 256 wide, set beside the time to read its weights. */
-export async function benchDecoding(papers: readonly string[], copyGBs: number): Promise<DecodingRow[]> {
+export async function benchDecoding(papers: Readonly<Record<string, object>>, copyGBs: number): Promise<DecodingRow[]> {
   const rows: DecodingRow[] = []
-  for (const paper of papers) {
-    const model = await createModel(paper, { vocabulary: 256, dModel: 256, nLayers: 4 })
+  for (const [paper, widths] of Object.entries(papers)) {
+    const model = await createModel(paper, { vocabulary: 256, dModel: 256, nLayers: 4, ...widths })
     const session = new Session(model)
     session.feed([1])
     const samples: number[] = []
