@@ -86,7 +86,9 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     const bounded = window > 0 || (this.policy !== null && Number.isFinite(this.policy.capacity))
     this.traits = { causal: true, padding: !counts, constantState: bounded }
     this.qProj = new Linear(dModel, nHeads * dHead, rng, projection)
-    this.kProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
+    // what adds the same to all scores of a query changes no weight
+    const biasTrainable = options.rotary !== null || !!options.softCap || !!options.sinkLogits
+    this.kProj = new Linear(dModel, nKvHeads * dHead, rng, { ...projection, biasTrainable })
     this.vProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
     this.oProj = new Linear(nHeads * dHead, dModel, rng, options.output ?? projection)
     this.rotary = options.rotary === null ? null : new Rotary(options.rotary)

@@ -17,6 +17,8 @@ export interface LayerParts {
 export interface StackOptions {
   /** `pre`: x += f(norm x). `post`: x = norm(x + f x). */
   readonly norm?: 'pre' | 'post'
+  /** Of what comes out of the last layer. */
+  readonly outputNorm?: TokenMap | null
 }
 
 /** A layer of a residual stack. Its state is that of its mixer, or of front and mixer. */
@@ -71,9 +73,11 @@ const apply = (map: TokenMap | null, x: Tensor): Tensor => (map === null ? x : m
 /** Layers one after the other: itself a sequence mixer. */
 export class ResidualStack extends Module implements SequenceMixer<readonly State[]> {
   readonly layers: ResidualLayer[]
+  readonly outputNorm: TokenMap | null
 
   constructor(layers: readonly LayerParts[], options: StackOptions = {}) {
     super()
+    this.outputNorm = options.outputNorm ?? null
     this.layers = layers.map((parts) => new ResidualLayer(parts, options.norm ?? 'pre'))
   }
 
@@ -87,6 +91,7 @@ export class ResidualStack extends Module implements SequenceMixer<readonly Stat
       padding: all.every((t) => t.padding),
       constantState: all.every((t) => t.constantState),
       ...(cuts.length > 0 && { backprop: Math.min(...cuts) }),
+      ...(all.some((t) => t.whole) && { whole: true }),
     }
   }
 
@@ -108,7 +113,7 @@ export class ResidualStack extends Module implements SequenceMixer<readonly Stat
       y = mixed.y
       after.push(mixed.state)
     }
-    return { y, state: after }
+    return { y: apply(this.outputNorm, y), state: after }
   }
 
   stateBytes(length: number): number {

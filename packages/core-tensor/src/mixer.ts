@@ -39,6 +39,8 @@ export interface MixerTraits {
   readonly constantState: boolean
   /** Gradients stop at every so many tokens, as the paper has it; absent where they flow back all the way. */
   readonly backprop?: number
+  /** The first call decides how a sequence is laid out, so that it should hold all there is; absent where any may. */
+  readonly whole?: boolean
 }
 
 /**

@@ -130,13 +130,30 @@ export const publishGpt2 = (config: Gpt2Config): PublishedConfig => ({
   tie_word_embeddings: config.tieEmbeddings,
 })
 
-export const gpt2Names = (config: Gpt2Config): NameRule[] => [
-  { path: 'embedding.weight', name: 'transformer.wte.weight' },
-  { path: 'body.embedding.weight', name: 'transformer.wpe.weight' },
-  ...gpt2LayerNames(config, 'body.inner.layers.{i}', 'transformer.h.{i}'),
-  { path: 'norm.weight', name: 'transformer.ln_f.weight' },
-  { path: 'norm.bias', name: 'transformer.ln_f.bias' },
-  { path: 'head.weight', name: 'lm_head.weight' },
+/** Where the parts of a decoder stand that is built around GPT-2's layers. */
+export interface Gpt2Places {
+  /** In front of all names. */
+  readonly prefix: string
+  readonly layers: string
+  readonly norm: string
+  /** The table of positions, whole or by its rows. */
+  readonly positions: readonly Omit<NameRule, 'name'>[]
+}
+
+const alone: Gpt2Places = {
+  prefix: '',
+  layers: 'body.inner.layers.{i}',
+  norm: 'norm',
+  positions: [{ path: 'body.embedding.weight' }],
+}
+
+export const gpt2Names = (config: Gpt2Config, { prefix, layers, norm, positions } = alone): NameRule[] => [
+  { path: 'embedding.weight', name: `${prefix}transformer.wte.weight` },
+  ...positions.map((rule) => ({ ...rule, name: `${prefix}transformer.wpe.weight` })),
+  ...gpt2LayerNames(config, layers, `${prefix}transformer.h.{i}`),
+  { path: `${norm}.weight`, name: `${prefix}transformer.ln_f.weight` },
+  { path: `${norm}.bias`, name: `${prefix}transformer.ln_f.bias` },
+  { path: 'head.weight', name: `${prefix}lm_head.weight` },
 ]
 
 /** Where the layers stand: weights `[in, out]`, those of queries, keys and values in one tensor. */

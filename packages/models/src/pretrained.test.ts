@@ -7,10 +7,11 @@ import { tensor2d } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { fromPretrained, savePretrained } from './pretrained.js'
 import { type AnyPaper, loadPaper, paperKeys, publishedTypes } from './registry.js'
+import * as rmt from './rmt.js'
 import * as transformer from './transformer.js'
 
 const papers = await Promise.all(paperKeys.map(loadPaper))
-const forms = [transformer].flatMap(({ default: paper, moreTiny }) =>
+const forms = [rmt, transformer].flatMap(({ default: paper, moreTiny }) =>
   Object.entries(moreTiny).map(([name, tiny]) => [`${paper.card.key}: ${name}`, { ...paper, tiny }] as const),
 )
 const published = [

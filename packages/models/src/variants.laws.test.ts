@@ -1,12 +1,13 @@
 import { describePaper } from '@mneme/testing'
 import * as forgettingTransformer from './forgetting-transformer.js'
 import type { AnyPaper } from './registry.js'
+import * as rmt from './rmt.js'
 import * as rwkv from './rwkv.js'
 import * as titans from './titans.js'
 import * as transformer from './transformer.js'
 
 // what the tiny configuration of a paper does not reach
-for (const { default: paper, moreTiny } of [forgettingTransformer, rwkv, titans, transformer]) {
+for (const { default: paper, moreTiny } of [forgettingTransformer, rmt, rwkv, titans, transformer]) {
   for (const [name, tiny] of Object.entries(moreTiny)) {
     const key = `${paper.card.key}: ${name}`
     describePaper({ ...paper, card: { ...paper.card, key }, tiny } as unknown as AnyPaper)

@@ -12,7 +12,7 @@ import { concat, type Tensor, type Tensor2D, tensor2d } from '@tensorflow/tfjs-c
 import { describe, expect, test } from 'vitest'
 import { describeGradients } from './gradient-laws.js'
 import { inPieces, mixerSubject, modelSubject, read, readState, rows, type Subject, span, within } from './subject.js'
-import { expectClose, tolerances } from './tolerance.js'
+import { difference, expectClose, tolerances } from './tolerance.js'
 
 /** Holds a mixer to the laws. `make` must give the same weights for the same seed. */
 export function describeMixer(name: string, make: (seed: number) => SequenceMixer, dModel: number): void {
@@ -70,12 +70,18 @@ function describeSequence(subject: Subject): void {
       await within(async () => {
         const model = subject.make(1)
         const x = subject.draw(new Rng(4), 2, LENGTH)
-        const whole = model.forward(x)
+        // where the first call decides, it is the same one for all splits, and for another it must matter
+        const before = model.traits.whole ? model.forward(subject.draw(new Rng(41), 2, 3)).state : undefined
+        const whole = model.forward(x, before)
         for (const sizes of [...SPLITS, Array<number>(LENGTH).fill(1)]) {
-          const pieces = inPieces(model, x, sizes)
+          const pieces = inPieces(model, x, sizes, before)
           const label = `pieces of ${sizes.join(', ')}`
           expectClose(await read(pieces.y), await read(whole.y), tolerances.forward(), label)
           await expectSameState(pieces.state, whole.state, label)
+        }
+        if (model.traits.whole) {
+          const [once, split] = [model.forward(x).y, inPieces(model, x, [1, LENGTH - 1]).y]
+          expect(difference(await read(split), await read(once)).relative).toBeGreaterThan(1e-3)
         }
         model.dispose()
       })
