@@ -22,7 +22,7 @@ export interface StackOptions {
 }
 
 /** A layer of a residual stack. Its state is that of its mixer, or of front and mixer. */
-export class ResidualLayer extends Module {
+export class ResidualLayer extends Module implements SequenceMixer {
   readonly front: SequenceMixer | null
   readonly mixerNorm: TokenMap | null
   readonly mixer: SequenceMixer
@@ -41,12 +41,16 @@ export class ResidualLayer extends Module {
     this.mlp = parts.mlp ?? null
   }
 
+  get traits(): MixerTraits {
+    return allOf(this.front === null ? [this.mixer.traits] : [this.mixer.traits, this.front.traits])
+  }
+
   initialState(batch: number): State {
     const mixer = this.mixer.initialState(batch)
     return this.front === null ? mixer : { front: this.front.initialState(batch), mixer }
   }
 
-  forward(x: Tensor, state: State, pass?: Pass): Mixed<State> {
+  forward(x: Tensor, state: State = this.initialState(x.shape[0] as number), pass?: Pass): Mixed<State> {
     if (this.front === null) return this.main(x, state, pass)
     const before = state as { readonly front: State; readonly mixer: State }
     const front = this.front.forward(x, before.front, pass)
@@ -68,6 +72,18 @@ export class ResidualLayer extends Module {
   }
 }
 
+/** What holds of mixers that pass a sequence on from one to the next. */
+export function allOf(all: readonly MixerTraits[]): MixerTraits {
+  const cuts = all.flatMap((t) => t.backprop ?? [])
+  return {
+    causal: all.every((t) => t.causal),
+    padding: all.every((t) => t.padding),
+    constantState: all.every((t) => t.constantState),
+    ...(cuts.length > 0 && { backprop: Math.min(...cuts) }),
+    ...(all.some((t) => t.whole) && { whole: true }),
+  }
+}
+
 const apply = (map: TokenMap | null, x: Tensor): Tensor => (map === null ? x : map.forward(x))
 
 /** Layers one after the other: itself a sequence mixer. */
@@ -82,17 +98,7 @@ export class ResidualStack extends Module implements SequenceMixer<readonly Stat
   }
 
   get traits(): MixerTraits {
-    const all = this.layers.flatMap(({ mixer, front }) =>
-      front === null ? [mixer.traits] : [mixer.traits, front.traits],
-    )
-    const cuts = all.flatMap((t) => t.backprop ?? [])
-    return {
-      causal: all.every((t) => t.causal),
-      padding: all.every((t) => t.padding),
-      constantState: all.every((t) => t.constantState),
-      ...(cuts.length > 0 && { backprop: Math.min(...cuts) }),
-      ...(all.some((t) => t.whole) && { whole: true }),
-    }
+    return allOf(this.layers.map((layer) => layer.traits))
   }
 
   initialState(batch: number): readonly State[] {

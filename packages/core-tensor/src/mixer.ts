@@ -57,6 +57,16 @@ export interface SequenceMixer<S extends State = State> extends Module {
   step?(x: Tensor, state: S): Mixed<S>
   /** Bytes of state of one row after `length` tokens. */
   stateBytes(length: number): number
+  /** Absent where nothing is kept from one segment to the next. */
+  readonly acrossSegments?: AcrossSegments<S> | undefined
+}
+
+/** How a mixer ends a segment that remembers something of it; all others start every segment from a new state. */
+export interface AcrossSegments<S extends State = State> {
+  /** Takes the tokens behind the segment, `[B, P, D]`; returns their outputs, and what the next segment starts from. */
+  end(after: Tensor, state: S, pass?: Pass): Mixed<S>
+  /** Bytes of what is kept of one row. */
+  bytes(): number
 }
 
 /** What a memory stores at a time; each kind of memory says what that is. */

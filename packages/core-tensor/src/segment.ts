@@ -16,7 +16,7 @@ export interface Carry<M extends State = State> extends Module {
   /** Tokens put in front of a segment, `[B, P, D]`; their outputs are dropped. */
   before(carried: M): Tensor | null
   /** Tokens put behind a finished segment, `[B, P, D]`; their outputs go to `update`. */
-  after(carried: M): Tensor | null
+  after(carried: M, batch: number): Tensor | null
   /** What the next segment gets, from the outputs of the `after` tokens. */
   update(written: Tensor | null, carried: M): M
   /** Bytes of one row. */
@@ -42,7 +42,7 @@ export interface SegmentOptions {
 export interface SegmentState<M extends State = State> {
   readonly [name: string]: State
   readonly carried: M
-  /** State of the model inside the open segment; null before its first token. */
+  /** State of the model inside the open segment; before its first token what is kept of the one before, or null. */
   readonly inner: State
   /** Tokens of the open segment so far. */
   readonly filled: number
@@ -100,7 +100,7 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
       const piece = size === T ? x : slice(x, [0, t, 0], [B, size, D])
       const mixed = this.inSegment(piece, current, pass)
       outputs.push(mixed.y)
-      current = mixed.state.filled === current.length ? this.close(mixed.state, pass) : mixed.state
+      current = mixed.state.filled === current.length ? this.close(mixed.state, B, pass) : mixed.state
       t += size
     }
     return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
@@ -123,7 +123,7 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
     let front = 0
     let tokens = this.placed(piece, state.filled)
     if (state.filled === 0) {
-      inner = this.inner.initialState(B)
+      inner ??= this.inner.initialState(B)
       const before = this.carry.before(state.carried)
       if (before !== null) {
         dims('SegmentRecurrent.forward x', piece, 'B T D', { B, D: before.shape[2] as number })
@@ -141,15 +141,17 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
     return add(piece, slice(this.positions.weight, [place, 0], [piece.shape[1] as number, -1]))
   }
 
-  /** Ends the open segment: lets the carry write, and forgets the rest. */
-  private close(state: Opened<M>, pass?: Pass): Opened<M> {
-    const after = this.carry.after(state.carried)
-    const written = after === null ? null : this.inner.forward(after, state.inner, pass).y
+  /** Ends the open segment: lets the carry write, and the model inside keep what it keeps; the rest is forgotten. */
+  private close(state: Opened<M>, B: number, pass?: Pass): Opened<M> {
+    const after = this.carry.after(state.carried, B)
+    const kept = after === null ? undefined : this.inner.acrossSegments?.end(after, state.inner, pass)
+    const written = after === null ? null : (kept ?? this.inner.forward(after, state.inner, pass)).y
     const carried = this.carry.update(written, state.carried)
+    const inner = kept?.state ?? null
     const cut = state.sinceCut + 1 >= this.options.backprop
     return {
       carried: cut ? detach(carried) : carried,
-      inner: null,
+      inner: cut ? detach(inner) : inner,
       filled: 0,
       length: this.alignment === 'center' ? state.length : this.options.length,
       sinceCut: cut ? 0 : state.sinceCut + 1,
@@ -159,7 +161,9 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
   stateBytes(length: number): number {
     const first = this.firstLength(length)
     const filled = this.alignment === 'right' ? 0 : length % first
-    return this.carry.stateBytes() + (filled === 0 ? 0 : this.inner.stateBytes(this.carry.front + filled))
+    const { carry, inner } = this
+    const kept = inner.acrossSegments?.bytes() ?? 0
+    return carry.stateBytes() + (filled === 0 ? kept : inner.stateBytes(carry.front + filled))
   }
 }
 

@@ -1,4 +1,5 @@
 export * from './artificial-hippocampus.js'
+export * from './associative-layers.js'
 export * from './associative-memory.js'
 export * from './compressive-memory.js'
 export * from './delta-compressor.js'

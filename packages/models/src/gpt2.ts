@@ -134,7 +134,8 @@ export const publishGpt2 = (config: Gpt2Config): PublishedConfig => ({
 export interface Gpt2Places {
   /** In front of all names. */
   readonly prefix: string
-  readonly layers: string
+  /** A layer, here and in the file. */
+  readonly layers: readonly [path: string, name: string]
   readonly norm: string
   /** The table of positions, whole or by its rows. */
   readonly positions: readonly Omit<NameRule, 'name'>[]
@@ -142,7 +143,7 @@ export interface Gpt2Places {
 
 const alone: Gpt2Places = {
   prefix: '',
-  layers: 'body.inner.layers.{i}',
+  layers: ['body.inner.layers.{i}', 'transformer.h.{i}'],
   norm: 'norm',
   positions: [{ path: 'body.embedding.weight' }],
 }
@@ -150,14 +151,14 @@ const alone: Gpt2Places = {
 export const gpt2Names = (config: Gpt2Config, { prefix, layers, norm, positions } = alone): NameRule[] => [
   { path: 'embedding.weight', name: `${prefix}transformer.wte.weight` },
   ...positions.map((rule) => ({ ...rule, name: `${prefix}transformer.wpe.weight` })),
-  ...gpt2LayerNames(config, layers, `${prefix}transformer.h.{i}`),
+  ...gpt2LayerNames(config, layers[0], `${prefix}${layers[1]}`),
   { path: `${norm}.weight`, name: `${prefix}transformer.ln_f.weight` },
   { path: `${norm}.bias`, name: `${prefix}transformer.ln_f.bias` },
   { path: 'head.weight', name: `${prefix}lm_head.weight` },
 ]
 
 /** Where the layers stand: weights `[in, out]`, those of queries, keys and values in one tensor. */
-export function gpt2LayerNames({ dModel }: Gpt2Config, path: string, name: string): NameRule[] {
+function gpt2LayerNames({ dModel }: Gpt2Config, path: string, name: string): NameRule[] {
   return (['weight', 'bias'] as const).flatMap((kind): NameRule[] => {
     const transpose = kind === 'weight' ? { transpose: true } : {}
     return [

@@ -95,6 +95,20 @@ describe('a decoder in the form of GPT-2', () => {
   })
 })
 
+describe('memory around GPT-2', () => {
+  const sizes = { vocabulary: 17, dModel: 12, nLayers: 2, nHeads: 3, dInner: 20, positions: 40, tieEmbeddings: true }
+  const [L, D] = [sizes.nLayers, sizes.dModel]
+  const plain = gpt2(sizes) - L * D
+
+  test('ARMT: tokens, their positions, and 2 D K + D² + D + 1 values a layer', async () => {
+    const [M, K] = [3, 5]
+    const memories = M * D + L * (2 * D * K + D * D + D + 1)
+    const config = { ...sizes, memoryTokens: M, dKey: K }
+    expect(await count('armt', config)).toBe(plain + memories + M * D)
+    expect(await count('armt', { ...config, ownPositions: false })).toBe(plain + memories)
+  })
+})
+
 describe('Transformer-XL', () => {
   test('as many values as the formula says; the biases of all layers are one pair', async () => {
     const sizes: XlSizes = { vocabulary: 11, dModel: 8, nLayers: 3, nHeads: 2, dHead: 3, dInner: 10 }

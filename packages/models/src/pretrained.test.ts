@@ -5,13 +5,14 @@ import { memoryStore, storeDirectory } from '@mneme/core-tensor/io/store'
 import { read, within } from '@mneme/testing/subject'
 import { tensor2d } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
+import * as armt from './armt.js'
 import { fromPretrained, savePretrained } from './pretrained.js'
 import { type AnyPaper, loadPaper, paperKeys, publishedTypes } from './registry.js'
 import * as rmt from './rmt.js'
 import * as transformer from './transformer.js'
 
 const papers = await Promise.all(paperKeys.map(loadPaper))
-const forms = [rmt, transformer].flatMap(({ default: paper, moreTiny }) =>
+const forms = [armt, rmt, transformer].flatMap(({ default: paper, moreTiny }) =>
   Object.entries(moreTiny).map(([name, tiny]) => [`${paper.card.key}: ${name}`, { ...paper, tiny }] as const),
 )
 const published = [

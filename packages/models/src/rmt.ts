@@ -1,39 +1,18 @@
-import {
-  type Alignment,
-  type CheckpointLayout,
-  Embedding,
-  type LanguageModel,
-  LayerNorm,
-  LearnedPositions,
-  type NameRule,
-  type Paper,
-  type ResidualStack,
-  type Rng,
-  type SequenceMixer,
-  segmentRecurrent,
-} from '@mneme/core-tensor'
+import { type CheckpointLayout, type LanguageModel, LayerNorm, type NameRule, type Paper } from '@mneme/core-tensor'
 import { MemoryTokens } from '@mneme/memory/memory-tokens'
 import { decoder } from './decoder.js'
-import { type Gpt2Config, gpt2Buffers, gpt2Layer, gpt2Names, publishGpt2, readGpt2 } from './gpt2.js'
+import { gpt2Buffers, gpt2Layer, publishGpt2, readGpt2 } from './gpt2.js'
 import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
 import { withoutVectorDecay } from './recipes.js'
+import { inSegments, type SegmentedConfig, segmentedNames } from './segmented.js'
 
-export interface RmtConfig extends Gpt2Config {
-  readonly memoryTokens: number
-  /** Tokens of a segment, without those of the memory. */
-  readonly segment: number
-  /** Which segment is short where the length does not go into the sequence: the last, the first, or all a little. */
-  readonly alignment: Alignment
-  /** Whether memory tokens have positions of their own; else positions run through the memory and the segment. */
-  readonly ownPositions: boolean
-  /** Segments that gradients flow back through; 0 for all. */
-  readonly backprop: number
+export interface RmtConfig extends SegmentedConfig {
   /** As the authors' code has it, where a cut takes no effect: gradients flow through all segments. */
   readonly uncut: boolean
 }
 
 function build(config: RmtConfig): LanguageModel {
-  const { dModel, normEps, initStd } = config
+  const { dModel, normEps, initStd, memoryTokens, ownPositions } = config
   return decoder(config, {
     embeddingStd: initStd,
     headStd: initStd,
@@ -41,27 +20,14 @@ function build(config: RmtConfig): LanguageModel {
     // memory is what comes out of the last norm
     stack: { outputNorm: new LayerNorm(dModel, normEps) },
     layer: (index, rng) => gpt2Layer(config, index, rng),
-    around: (body, rng) => inSegments(config, body, rng),
+    around: (body, rng) => {
+      const carry = new MemoryTokens(memoryTokens, dModel, rng, { std: initStd, positions: ownPositions })
+      return inSegments({ ...config, backprop: config.uncut ? 0 : config.backprop }, body, carry, rng)
+    },
   })
 }
 
-function inSegments(config: RmtConfig, body: ResidualStack, rng: Rng): SequenceMixer {
-  const { dModel, positions, initStd, memoryTokens, segment, alignment, ownPositions, uncut } = config
-  const longest = ownPositions ? segment : segment + 2 * memoryTokens
-  if (positions < longest) {
-    throw new RangeError(`rmt positions: expected at least ${longest}, a segment with its memory, got ${positions}.`)
-  }
-  const backprop = uncut || config.backprop === 0 ? Number.POSITIVE_INFINITY : config.backprop
-  const carry = new MemoryTokens(memoryTokens, dModel, rng, { std: initStd, positions: ownPositions })
-  const options = { length: segment, alignment, backprop }
-  const mixer = ownPositions
-    ? segmentRecurrent(body, carry, { ...options, positions: new Embedding(positions, dModel, rng, initStd) })
-    : segmentRecurrent(new LearnedPositions({ dModel, positions, std: initStd }, body, rng), carry, options)
-  return mixer as unknown as SequenceMixer
-}
-
 const modelType = 'RecurrentWrapper(MemoryCell(GPT2LMHeadModel))'
-const cell = 'memory_cell.'
 
 const checkpoint: CheckpointLayout<RmtConfig> = {
   modelTypes: [modelType],
@@ -91,15 +57,9 @@ const checkpoint: CheckpointLayout<RmtConfig> = {
       { path: 'body.positions.weight', rows: [M, M + P, P + 2 * M] },
       { path: 'body.carry.backPositions', rows: [M + P, P + 2 * M, P + 2 * M] },
     ] as const
-    const stack = config.ownPositions ? 'body.inner' : 'body.inner.inner'
     return [
-      { path: 'body.carry.initial', name: `${cell}memory` },
-      ...gpt2Names(config, {
-        prefix: `${cell}model.`,
-        layers: `${stack}.layers.{i}`,
-        norm: `${stack}.outputNorm`,
-        positions: config.ownPositions ? own : [{ path: 'body.inner.embedding.weight' }],
-      }),
+      { path: 'body.carry.initial', name: 'memory_cell.memory' },
+      ...segmentedNames(config, 'memory_cell.model.', own),
     ]
   },
   ignore: gpt2Buffers,

@@ -1,4 +1,5 @@
 import { describePaper } from '@mneme/testing'
+import * as armt from './armt.js'
 import * as forgettingTransformer from './forgetting-transformer.js'
 import type { AnyPaper } from './registry.js'
 import * as rmt from './rmt.js'
@@ -7,7 +8,7 @@ import * as titans from './titans.js'
 import * as transformer from './transformer.js'
 
 // what the tiny configuration of a paper does not reach
-for (const { default: paper, moreTiny } of [forgettingTransformer, rmt, rwkv, titans, transformer]) {
+for (const { default: paper, moreTiny } of [armt, forgettingTransformer, rmt, rwkv, titans, transformer]) {
   for (const [name, tiny] of Object.entries(moreTiny)) {
     const key = `${paper.card.key}: ${name}`
     describePaper({ ...paper, card: { ...paper.card, key }, tiny } as unknown as AnyPaper)

@@ -1,5 +1,5 @@
 import { add, cast, expandDims, fill, relu, reshape, slice, sub, type Tensor } from '@tensorflow/tfjs-core'
-import type { Mixed, MixerTraits, Pass, SequenceMixer } from '../mixer.js'
+import type { AcrossSegments, Mixed, MixerTraits, Pass, SequenceMixer } from '../mixer.js'
 import { Module } from '../module.js'
 import { tokenAt } from '../ops/along-time.js'
 import { linearScan } from '../ops/linear-scan.js'
@@ -40,6 +40,20 @@ export class LearnedPositions extends Module implements SequenceMixer<Positioned
 
   get traits(): MixerTraits {
     return this.inner.traits
+  }
+
+  /** The tokens behind a segment stand after it; the next starts at 0. */
+  get acrossSegments(): AcrossSegments<PositionedState> | undefined {
+    const across = this.inner.acrossSegments
+    if (across === undefined) return undefined
+    return {
+      end: (after, state, pass) => {
+        const [B, T] = after.shape as [number, number]
+        const { y, state: inner } = across.end(add(after, this.vectors(state, null, B, T).vectors), state.inner, pass)
+        return { y, state: { position: 0, rowPositions: null, inner } }
+      },
+      bytes: () => across.bytes(),
+    }
   }
 
   initialState(batch: number): PositionedState {
