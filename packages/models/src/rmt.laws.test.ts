@@ -91,7 +91,9 @@ describe('recurrent memory transformer', () => {
   })
 
   test('a table of positions that a segment does not fit into is refused', () => {
-    expect(() => rmt.build({ ...tiny, positions: 8 })).toThrow('expected at least 9, a segment with its memory, got 8')
+    expect(() => rmt.build({ ...tiny, positions: 8 })).toThrow(
+      'expected at least 9, for a segment with its memory, got 8',
+    )
   })
 })
 

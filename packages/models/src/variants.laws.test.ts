@@ -1,14 +1,25 @@
 import { describePaper } from '@mneme/testing'
 import * as armt from './armt.js'
 import * as forgettingTransformer from './forgetting-transformer.js'
+import * as landmarkAttention from './landmark-attention.js'
 import type { AnyPaper } from './registry.js'
 import * as rmt from './rmt.js'
 import * as rwkv from './rwkv.js'
 import * as titans from './titans.js'
+import * as tova from './tova.js'
 import * as transformer from './transformer.js'
 
 // what the tiny configuration of a paper does not reach
-for (const { default: paper, moreTiny } of [armt, forgettingTransformer, rmt, rwkv, titans, transformer]) {
+for (const { default: paper, moreTiny } of [
+  armt,
+  forgettingTransformer,
+  landmarkAttention,
+  rmt,
+  rwkv,
+  titans,
+  tova,
+  transformer,
+]) {
   for (const [name, tiny] of Object.entries(moreTiny)) {
     const key = `${paper.card.key}: ${name}`
     describePaper({ ...paper, card: { ...paper.card, key }, tiny } as unknown as AnyPaper)
