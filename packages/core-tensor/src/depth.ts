@@ -17,6 +17,8 @@ export interface LayerParts {
 export interface StackOptions {
   /** `pre`: x += f(norm x). `post`: x = norm(x + f x). */
   readonly norm?: 'pre' | 'post'
+  /** Of what goes into the first layer. */
+  readonly inputNorm?: TokenMap | null
   /** Of what comes out of the last layer. */
   readonly outputNorm?: TokenMap | null
 }
@@ -88,11 +90,13 @@ const apply = (map: TokenMap | null, x: Tensor): Tensor => (map === null ? x : m
 
 /** Layers one after the other: itself a sequence mixer. */
 export class ResidualStack extends Module implements SequenceMixer<readonly State[]> {
+  readonly inputNorm: TokenMap | null
   readonly layers: ResidualLayer[]
   readonly outputNorm: TokenMap | null
 
   constructor(layers: readonly LayerParts[], options: StackOptions = {}) {
     super()
+    this.inputNorm = options.inputNorm ?? null
     this.outputNorm = options.outputNorm ?? null
     this.layers = layers.map((parts) => new ResidualLayer(parts, options.norm ?? 'pre'))
   }
@@ -109,7 +113,7 @@ export class ResidualStack extends Module implements SequenceMixer<readonly Stat
     const before = state ?? this.initialState(x.shape[0] as number)
     const within: Pass = { ...(pass ?? { training: false }), shared: new Map() }
     const after: State[] = []
-    let y = x
+    let y = apply(this.inputNorm, x)
     for (const [i, layer] of this.layers.entries()) {
       const mixed = layer.forward(
         y,

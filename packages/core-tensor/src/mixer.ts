@@ -22,6 +22,8 @@ export interface Pass {
   readonly mask?: Tensor2D
   /** Packed documents, `[B, T]`: 1 where a token starts anew, as if from the initial state. */
   readonly resets?: Tensor2D
+  /** What kind each token is of, int32 `[B, T]`, for models that tell kinds apart; all are of kind 0 where absent. */
+  readonly tokenTypes?: Tensor2D
   /** Seeds dropout and other noise of this pass. */
   readonly seed?: number
   readonly record?: Recorder

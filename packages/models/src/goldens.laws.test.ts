@@ -2,6 +2,7 @@ import {
   fromStored,
   type NamedTensor,
   nextTokenLoss,
+  type Pass,
   storedNames,
   type TokenModel,
   valueAndGrads,
@@ -9,7 +10,7 @@ import {
 import { type Golden, type GoldenTensor, goldenDirectory, goldens, toTensor } from '@mneme/testing/goldens'
 import { inPieces, read, type Sequence, within } from '@mneme/testing/subject'
 import { expectClose, tolerances } from '@mneme/testing/tolerance'
-import { div, mul, slice, sum, type Tensor, zeros } from '@tensorflow/tfjs-core'
+import { cast, div, mul, slice, sum, type Tensor, type Tensor2D, zeros } from '@tensorflow/tfjs-core'
 import { describe, test } from 'vitest'
 import { fromPretrained, type Pretrained } from './pretrained.js'
 import { loadPaper, publishedTypes } from './registry.js'
@@ -66,8 +67,10 @@ function describeGolden(golden: Golden): void {
           const x = toTensor(ids as GoldenTensor)
           const T = x.shape[1] as number
           const limit = Math.max(tolerances.forward(), 2e-5)
-          expectClose(await read(model.forward(x).y), scores.values, limit, 'scores')
-          if (model.traits.whole) return model.dispose()
+          expectClose(await read(model.forward(x, undefined, passOf(expected)).y), scores.values, limit, 'scores')
+          const plain = expected.get('logits_default')
+          if (plain) expectClose(await read(model.forward(x).y), plain.values, limit, 'scores of plain tokens')
+          if (model.traits.whole || !model.traits.causal) return model.dispose()
           const pieces = inPieces(model as unknown as Sequence, x, [7, 1, T - 8])
           expectClose(await read(pieces.y), scores.values, STEPS, 'scores in pieces')
           const steps = inPieces(model as unknown as Sequence, x, Array<number>(STEPPED ?? T).fill(1))
@@ -121,6 +124,16 @@ async function rowsOf(x: Tensor): Promise<Float32Array[]> {
 const namesOf = ({ paper, config }: Pretrained, paths: readonly string[]): ReturnType<typeof storedNames> =>
   storedNames(paths, paper.checkpoint?.names(config) ?? [])
 
+/** Padding and kinds of tokens, where the golden has them. */
+function passOf(expected: ReadonlyMap<string, GoldenTensor>): Pass {
+  const [mask, types] = [expected.get('attention_mask'), expected.get('token_type_ids')]
+  return {
+    training: false,
+    ...(mask && { mask: cast(toTensor(mask), 'float32') as Tensor2D }),
+    ...(types && { tokenTypes: toTensor(types) as Tensor2D }),
+  }
+}
+
 /** Mean next-token cross entropy, or the weighted sum of what the golden calls its output. */
 function goldenLoss(model: TokenModel, expected: ReadonlyMap<string, GoldenTensor>): Tensor {
   const weights = expected.get('g.nll')
@@ -131,6 +144,6 @@ function goldenLoss(model: TokenModel, expected: ReadonlyMap<string, GoldenTenso
     const { nll } = nextTokenLoss(model.forward(slice(ids, [0, 0], [B, T - 1])).y, targets)
     return div(sum(mul(nll, toTensor(weights))), nll.size)
   }
-  const { y } = model.forward(ids)
+  const { y } = model.forward(ids, undefined, passOf(expected))
   return nextTokenLoss(slice(y, [0, 0, 0], [B, T - 1, -1]), targets).loss
 }

@@ -1,10 +1,7 @@
 import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
 import {
-  type Activation,
   constant,
   FeedForward,
-  gelu,
-  geluTanh,
   type LanguageModel,
   LayerNorm,
   type LayerParts,
@@ -13,14 +10,10 @@ import {
   type NameRule,
   normalInit,
   type Rng,
-  relu,
-  silu,
-  tanh,
 } from '@mneme/core-tensor'
+import { type ActivationName, activationOf, activations } from './activations.js'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
-
-const activations = { gelu, gelu_new: geluTanh, relu, silu, tanh } satisfies Record<string, Activation>
+import { flagOf, numberOf, type PublishedConfig } from './published.js'
 
 /** A decoder as GPT-2 has it: learned positions, LayerNorm before each part, one activation, biases everywhere. */
 export interface Gpt2Config extends DecoderConfig {
@@ -30,7 +23,7 @@ export interface Gpt2Config extends DecoderConfig {
   /** Tokens that the table of positions has vectors for. */
   readonly positions: number
   /** `gelu` is the exact form, `gelu_new` that by tanh. */
-  readonly activation: keyof typeof activations
+  readonly activation: ActivationName
   /** Whether scores are divided by √K. */
   readonly scaled: boolean
   /** Whether scores of layer i, counted from 1, are divided by i too. */
@@ -87,12 +80,6 @@ function headWidth({ dModel, nHeads }: Gpt2Config): number {
 
 export function readGpt2(published: PublishedConfig): Gpt2Config {
   const dModel = numberOf(published, 'n_embd')
-  const named = oneOf(
-    published,
-    'activation_function',
-    ['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'relu', 'silu', 'swish', 'tanh'],
-    'gelu_new',
-  )
   if (flagOf(published, 'add_cross_attention', false)) {
     throw new RangeError('config.json add_cross_attention: expected false, since there is nothing else to look at.')
   }
@@ -103,7 +90,7 @@ export function readGpt2(published: PublishedConfig): Gpt2Config {
     nHeads: numberOf(published, 'n_head'),
     dInner: numberOf(published, 'n_inner', 4 * dModel),
     positions: numberOf(published, 'n_positions', 1024),
-    activation: named === 'gelu_pytorch_tanh' ? 'gelu_new' : named === 'swish' ? 'silu' : named,
+    activation: activationOf(published, 'activation_function', 'gelu_new'),
     scaled: flagOf(published, 'scale_attn_weights', true),
     scaledByLayer: flagOf(published, 'scale_attn_by_inverse_layer_idx', false),
     normEps: numberOf(published, 'layer_norm_epsilon', 1e-5),

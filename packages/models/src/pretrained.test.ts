@@ -7,6 +7,7 @@ import { expectClose } from '@mneme/testing/tolerance'
 import { tensor2d } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import * as armt from './armt.js'
+import * as bert from './bert.js'
 import * as landmarkAttention from './landmark-attention.js'
 import { fromPretrained, savePretrained } from './pretrained.js'
 import { type AnyPaper, loadPaper, paperKeys, publishedTypes } from './registry.js'
@@ -14,7 +15,7 @@ import * as rmt from './rmt.js'
 import * as transformer from './transformer.js'
 
 const papers = await Promise.all(paperKeys.map(loadPaper))
-const forms = [armt, landmarkAttention, rmt, transformer].flatMap(({ default: paper, moreTiny }) =>
+const forms = [armt, bert, landmarkAttention, rmt, transformer].flatMap(({ default: paper, moreTiny }) =>
   Object.entries(moreTiny).map(([name, tiny]) => [`${paper.card.key}: ${name}`, { ...paper, tiny }] as const),
 )
 const published = [

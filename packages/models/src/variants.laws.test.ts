@@ -1,5 +1,6 @@
 import { describePaper } from '@mneme/testing'
 import * as armt from './armt.js'
+import * as bert from './bert.js'
 import * as forgettingTransformer from './forgetting-transformer.js'
 import * as landmarkAttention from './landmark-attention.js'
 import type { AnyPaper } from './registry.js'
@@ -12,6 +13,7 @@ import * as transformer from './transformer.js'
 // what the tiny configuration of a paper does not reach
 for (const { default: paper, moreTiny } of [
   armt,
+  bert,
   forgettingTransformer,
   landmarkAttention,
   rmt,
