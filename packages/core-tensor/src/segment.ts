@@ -108,13 +108,7 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
 
   /** Fixes the length of the first segment by the tokens of the first call. */
   private opened(state: SegmentState<M>, T: number): Opened<M> {
-    return { ...state, length: state.length ?? this.firstLength(T) }
-  }
-
-  private firstLength(T: number): number {
-    const { length } = this.options
-    if (this.alignment === 'right') return T % length || length
-    return this.alignment === 'center' ? Math.ceil(T / Math.ceil(T / length)) : length
+    return { ...state, length: state.length ?? firstSegment(T, this.options.length, this.alignment) }
   }
 
   private inSegment(piece: Tensor, state: Opened<M>, pass?: Pass): Mixed<Opened<M>> {
@@ -159,12 +153,18 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
   }
 
   stateBytes(length: number): number {
-    const first = this.firstLength(length)
+    const first = firstSegment(length, this.options.length, this.alignment)
     const filled = this.alignment === 'right' ? 0 : length % first
     const { carry, inner } = this
     const kept = inner.acrossSegments?.bytes() ?? 0
     return carry.stateBytes() + (filled === 0 ? kept : inner.stateBytes(carry.front + filled))
   }
+}
+
+/** Tokens of the first segment of T tokens; with `center` those of all others too, save that the last may be shorter. */
+export function firstSegment(T: number, length: number, alignment: Alignment): number {
+  if (alignment === 'right') return T % length || length
+  return alignment === 'center' ? Math.ceil(T / Math.ceil(T / length)) : length
 }
 
 export function segmentRecurrent<M extends State>(

@@ -63,7 +63,11 @@ class ScoredVectors extends Module implements TokenMap {
   }
 }
 
-function build(config: BertConfig): LanguageModel {
+/** BERT; `around` puts something between its embeddings of tokens and the rest. */
+export function bertEncoder(
+  config: BertConfig,
+  around = (encoder: SequenceMixer, _: Rng): SequenceMixer => encoder,
+): LanguageModel {
   const { dModel, nHeads, dInner, positions, positionType, tokenTypes, normEps, initStd } = config
   const projection = { init: normalInit(initStd), biasInit: (_: Rng, shape: readonly number[]) => constant(shape, 0) }
   const activation = activations[config.activation]
@@ -86,7 +90,8 @@ function build(config: BertConfig): LanguageModel {
     }),
     around: (body, rng) => {
       const typed = new TokenTypes({ dModel, types: tokenTypes, std: initStd }, body as unknown as SequenceMixer, rng)
-      return distances === null ? new LearnedPositions({ dModel, positions, std: initStd }, typed, rng) : typed
+      const placed = distances === null ? new LearnedPositions({ dModel, positions, std: initStd }, typed, rng) : typed
+      return around(placed as unknown as SequenceMixer, rng)
     },
   })
 }
@@ -240,7 +245,7 @@ const paper: Paper<BertConfig, LanguageModel> = {
   config: defaults,
   tiny,
   recipe: { lr: 1e-3, weightDecay: 0.01, groups: withoutVectorDecay },
-  build,
+  build: (config) => bertEncoder(config),
   checkpoint,
 }
 

@@ -16,6 +16,7 @@ const papers = {
   'min-rnn': () => import('./min-rnn.js'),
   retnet: () => import('./retnet.js'),
   rmt: () => import('./rmt.js'),
+  'rmt-1m': () => import('./rmt-1m.js'),
   rwkv: () => import('./rwkv.js'),
   titans: () => import('./titans.js'),
   tova: () => import('./tova.js'),

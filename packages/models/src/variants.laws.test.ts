@@ -5,6 +5,7 @@ import * as forgettingTransformer from './forgetting-transformer.js'
 import * as landmarkAttention from './landmark-attention.js'
 import type { AnyPaper } from './registry.js'
 import * as rmt from './rmt.js'
+import * as rmt1m from './rmt-1m.js'
 import * as rwkv from './rwkv.js'
 import * as titans from './titans.js'
 import * as tova from './tova.js'
@@ -17,6 +18,7 @@ for (const { default: paper, moreTiny } of [
   forgettingTransformer,
   landmarkAttention,
   rmt,
+  rmt1m,
   rwkv,
   titans,
   tova,
