@@ -22,6 +22,7 @@ const papers = {
   tova: () => import('./tova.js'),
   transformer: () => import('./transformer.js'),
   'transformer-xl': () => import('./transformer-xl.js'),
+  'universal-transformer': () => import('./universal-transformer.js'),
   xlstm: () => import('./xlstm.js'),
 } satisfies Record<string, () => Promise<{ readonly default: unknown }>>
 

@@ -10,6 +10,7 @@ import * as rwkv from './rwkv.js'
 import * as titans from './titans.js'
 import * as tova from './tova.js'
 import * as transformer from './transformer.js'
+import * as universalTransformer from './universal-transformer.js'
 
 // what the tiny configuration of a paper does not reach
 for (const { default: paper, moreTiny } of [
@@ -23,6 +24,7 @@ for (const { default: paper, moreTiny } of [
   titans,
   tova,
   transformer,
+  universalTransformer,
 ]) {
   for (const [name, tiny] of Object.entries(moreTiny)) {
     const key = `${paper.card.key}: ${name}`
