@@ -131,7 +131,8 @@ export function landmarkWeights(q: Tensor, keys: Tensor, block: number, retrieve
   const full = n * (block + 1)
   const rows = mul(transpose(q, [0, 2, 1, 3]), K ** -0.5)
   const scores = matMul(rows, transpose(keys, [0, 2, 1, 3]), false, true)
-  const grouped = (y: Tensor): Tensor => reshape(y, [B, H, T, n, block + 1])
+  // four axes: some backends pad no more
+  const grouped = (y: Tensor): Tensor => reshape(y, [B * H, T, n, block + 1])
   const padded = grouped(
     pad(scores, [
       [0, 0],
@@ -140,16 +141,15 @@ export function landmarkWeights(q: Tensor, keys: Tensor, block: number, retrieve
       [0, full - S],
     ]),
   )
-  const tokens = slice(padded, [0, 0, 0, 0, 0], [B, H, T, n, block])
-  const landmarks = slice(padded, [0, 0, 0, 0, block], [B, H, T, n, 1])
+  const tokens = slice(padded, [0, 0, 0, 0], [B * H, T, n, block])
+  const landmarks = slice(padded, [0, 0, 0, block], [B * H, T, n, 1])
   const open = openScores(S - T, T, n, block) // [T, n, block + 1]
   const seen = retrieved === null ? open : add(open, unretrieved(landmarks, open, retrieved))
   const joint = grouped(softmax(reshape(add(padded, seen), [B, H, T, full])))
-  const own = slice(joint, [0, 0, 0, 0, 0], [B, H, T, n, block])
-  const given = slice(joint, [0, 0, 0, 0, block], [B, H, T, n, 1])
+  const own = slice(joint, [0, 0, 0, 0], [B * H, T, n, block])
+  const given = slice(joint, [0, 0, 0, block], [B * H, T, n, 1])
   const shares = softmax(tokens) as Tensor
   const weights = pad(add(own, mul(shares, given)), [
-    [0, 0],
     [0, 0],
     [0, 0],
     [0, 0],
@@ -174,16 +174,15 @@ function openScores(position: number, T: number, n: number, block: number): Tens
   return reshape(mul(sub(1, seen), SHUT), [T, n, size])
 }
 
-/** Far down for landmarks that are not among the greatest `count` that are open, `[B, H, T, n, 1]`. */
+/** Far down for landmarks that are not among the greatest `count` that are open, `[N, T, n, block + 1]`. */
 function unretrieved(landmarks: Tensor, open: Tensor, count: number): Tensor {
-  const [B, H, T, n] = landmarks.shape as [number, number, number, number]
+  const [N, T, n] = landmarks.shape as [number, number, number, number]
   const width = open.shape[2] as number
   const gate = reshape(slice(open, [0, 0, width - 1], [T, n, 1]), [T, n])
-  const scores = add(reshape(stopGradient(landmarks), [B, H, T, n]), gate)
+  const scores = add(reshape(stopGradient(landmarks), [N, T, n]), gate)
   const least = min(topk(scores, Math.min(count, n)).values, -1, true)
-  const shut = reshape(mul(sub(1, cast(greaterEqual(scores, least), 'float32')), SHUT), [B, H, T, n, 1])
+  const shut = reshape(mul(sub(1, cast(greaterEqual(scores, least), 'float32')), SHUT), [N, T, n, 1])
   return pad(shut, [
-    [0, 0],
     [0, 0],
     [0, 0],
     [0, 0],

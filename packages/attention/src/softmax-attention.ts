@@ -97,7 +97,9 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     const packing = window > 0 && sinks === 0 && distanceBias === null
     this.traits = { causal: true, padding: !counts, packing: !counts || packing, constantState: bounded }
     this.qProj = new Linear(dModel, nHeads * dHead, rng, projection)
-    this.kProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
+    // what adds the same to all scores of a query changes no weight
+    const biasTrainable = options.rotary !== null || !!options.softCap || !!options.sinkLogits
+    this.kProj = new Linear(dModel, nKvHeads * dHead, rng, { ...projection, biasTrainable })
     this.vProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
     this.oProj = new Linear(nHeads * dHead, dModel, rng, options.outProjection ?? projection)
     this.rotary = options.rotary === null ? null : new Rotary(options.rotary)

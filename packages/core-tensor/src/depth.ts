@@ -17,10 +17,14 @@ export interface LayerParts {
 export interface StackOptions {
   /** `pre`: x += f(norm x). `post`: x = norm(x + f x). */
   readonly norm?: 'pre' | 'post'
+  /** Of what goes into the first layer. */
+  readonly inputNorm?: TokenMap | null
+  /** Of what comes out of the last layer. */
+  readonly outputNorm?: TokenMap | null
 }
 
 /** A layer of a residual stack. Its state is that of its mixer, or of front and mixer. */
-export class ResidualLayer extends Module {
+export class ResidualLayer extends Module implements SequenceMixer {
   readonly front: SequenceMixer | null
   readonly mixerNorm: TokenMap | null
   readonly mixer: SequenceMixer
@@ -39,12 +43,16 @@ export class ResidualLayer extends Module {
     this.mlp = parts.mlp ?? null
   }
 
+  get traits(): MixerTraits {
+    return allOf(this.front === null ? [this.mixer.traits] : [this.mixer.traits, this.front.traits])
+  }
+
   initialState(batch: number): State {
     const mixer = this.mixer.initialState(batch)
     return this.front === null ? mixer : { front: this.front.initialState(batch), mixer }
   }
 
-  forward(x: Tensor, state: State, pass?: Pass): Mixed<State> {
+  forward(x: Tensor, state: State = this.initialState(x.shape[0] as number), pass?: Pass): Mixed<State> {
     if (this.front === null) return this.main(x, state, pass)
     const before = state as { readonly front: State; readonly mixer: State }
     const front = this.front.forward(x, before.front, pass)
@@ -66,29 +74,36 @@ export class ResidualLayer extends Module {
   }
 }
 
+/** What holds of mixers that pass a sequence on from one to the next. */
+export function allOf(all: readonly MixerTraits[]): MixerTraits {
+  const cuts = all.flatMap((t) => t.backprop ?? [])
+  return {
+    causal: all.every((t) => t.causal),
+    padding: all.every((t) => t.padding),
+    packing: all.every((t) => t.padding || t.packing),
+    constantState: all.every((t) => t.constantState),
+    ...(cuts.length > 0 && { backprop: Math.min(...cuts) }),
+    ...(all.some((t) => t.whole) && { whole: true }),
+  }
+}
+
 const apply = (map: TokenMap | null, x: Tensor): Tensor => (map === null ? x : map.forward(x))
 
 /** Layers one after the other: itself a sequence mixer. */
 export class ResidualStack extends Module implements SequenceMixer<readonly State[]> {
+  readonly inputNorm: TokenMap | null
   readonly layers: ResidualLayer[]
+  readonly outputNorm: TokenMap | null
 
   constructor(layers: readonly LayerParts[], options: StackOptions = {}) {
     super()
+    this.inputNorm = options.inputNorm ?? null
+    this.outputNorm = options.outputNorm ?? null
     this.layers = layers.map((parts) => new ResidualLayer(parts, options.norm ?? 'pre'))
   }
 
   get traits(): MixerTraits {
-    const all = this.layers.flatMap(({ mixer, front }) =>
-      front === null ? [mixer.traits] : [mixer.traits, front.traits],
-    )
-    const cuts = all.flatMap((t) => t.backprop ?? [])
-    return {
-      causal: all.every((t) => t.causal),
-      padding: all.every((t) => t.padding),
-      packing: all.every((t) => t.padding || t.packing),
-      constantState: all.every((t) => t.constantState),
-      ...(cuts.length > 0 && { backprop: Math.min(...cuts) }),
-    }
+    return allOf(this.layers.map((layer) => layer.traits))
   }
 
   initialState(batch: number): readonly State[] {
@@ -99,7 +114,7 @@ export class ResidualStack extends Module implements SequenceMixer<readonly Stat
     const before = state ?? this.initialState(x.shape[0] as number)
     const within: Pass = { ...(pass ?? { training: false }), shared: new Map() }
     const after: State[] = []
-    let y = x
+    let y = apply(this.inputNorm, x)
     for (const [i, layer] of this.layers.entries()) {
       const mixed = layer.forward(
         y,
@@ -109,7 +124,7 @@ export class ResidualStack extends Module implements SequenceMixer<readonly Stat
       y = mixed.y
       after.push(mixed.state)
     }
-    return { y, state: after }
+    return { y: apply(this.outputNorm, y), state: after }
   }
 
   stateBytes(length: number): number {

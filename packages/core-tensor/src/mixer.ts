@@ -22,6 +22,8 @@ export interface Pass {
   readonly mask?: Tensor2D
   /** Packed documents, `[B, T]`: 1 where a token starts anew, as if from the initial state. */
   readonly resets?: Tensor2D
+  /** What kind each token is of, int32 `[B, T]`, for models that tell kinds apart; all are of kind 0 where absent. */
+  readonly tokenTypes?: Tensor2D
   /** Seeds dropout and other noise of this pass. */
   readonly seed?: number
   readonly record?: Recorder
@@ -41,6 +43,8 @@ export interface MixerTraits {
   readonly constantState: boolean
   /** Gradients stop at every so many tokens, as the paper has it; absent where they flow back all the way. */
   readonly backprop?: number
+  /** The first call decides how a sequence is laid out, so that it should hold all there is; absent where any may. */
+  readonly whole?: boolean
 }
 
 /**
@@ -57,6 +61,16 @@ export interface SequenceMixer<S extends State = State> extends Module {
   step?(x: Tensor, state: S): Mixed<S>
   /** Bytes of state of one row after `length` tokens. */
   stateBytes(length: number): number
+  /** Absent where nothing is kept from one segment to the next. */
+  readonly acrossSegments?: AcrossSegments<S> | undefined
+}
+
+/** How a mixer ends a segment that remembers something of it; all others start every segment from a new state. */
+export interface AcrossSegments<S extends State = State> {
+  /** Takes the tokens behind the segment, `[B, P, D]`; returns their outputs, and what the next segment starts from. */
+  end(after: Tensor, state: S, pass?: Pass): Mixed<S>
+  /** Bytes of what is kept of one row. */
+  bytes(): number
 }
 
 /** What a memory stores at a time; each kind of memory says what that is. */

@@ -14,6 +14,7 @@ const D = 4
 
 /** One vector of memory, shown before a segment and asked for behind it; it keeps half of what it held. */
 class OneToken extends Module implements Carry<Tensor> {
+  readonly front: number = 1
   readonly start: Variable
 
   constructor(rng: Rng) {
@@ -44,6 +45,8 @@ class OneToken extends Module implements Carry<Tensor> {
 
 /** Remembers nothing, so that every segment starts alike. */
 class Nothing extends OneToken {
+  override readonly front = 0
+
   override before(): Tensor | null {
     return null
   }

@@ -1,6 +1,7 @@
-import { concat, slice, type Tensor } from '@tensorflow/tfjs-core'
+import { add, concat, slice, type Tensor } from '@tensorflow/tfjs-core'
 import { type Mixed, type MixerTraits, type Pass, refusePadding, type SequenceMixer } from './mixer.js'
 import { Module } from './module.js'
+import type { Embedding } from './nn/embedding.js'
 import { dims } from './shape.js'
 import { detach, type State } from './state.js'
 
@@ -9,43 +10,64 @@ import { detach, type State } from './state.js'
  * order before, segment, after; so a segment can be run token by token and still come out the same.
  */
 export interface Carry<M extends State = State> extends Module {
+  /** Tokens that `before` gives. */
+  readonly front: number
   initialState(batch: number): M
   /** Tokens put in front of a segment, `[B, P, D]`; their outputs are dropped. */
   before(carried: M): Tensor | null
   /** Tokens put behind a finished segment, `[B, P, D]`; their outputs go to `update`. */
-  after(carried: M): Tensor | null
+  after(carried: M, batch: number): Tensor | null
   /** What the next segment gets, from the outputs of the `after` tokens. */
   update(written: Tensor | null, carried: M): M
   /** Bytes of one row. */
   stateBytes(): number
 }
 
+export type Alignment = 'left' | 'right' | 'center'
+
 export interface SegmentOptions {
   /** Tokens in a segment. */
   readonly length: number
+  /**
+   * Which segment is short where the length does not go into the sequence: `left` the last, `right` the first, `center`
+   * none, all being about as long. Only `left` can tell without the whole sequence: elsewhere the first call decides.
+   */
+  readonly alignment?: Alignment
   /** Segments that gradients flow back through; Infinity for all. */
   readonly backprop: number
+  /** Added to the tokens of a segment by their place in it, and not to those of the carry. */
+  readonly positions?: Embedding | null
 }
 
 export interface SegmentState<M extends State = State> {
   readonly [name: string]: State
   readonly carried: M
-  /** State of the model inside the open segment; null before its first token. */
+  /** State of the model inside the open segment; before its first token what is kept of the one before, or null. */
   readonly inner: State
   /** Tokens of the open segment so far. */
   readonly filled: number
+  /** Tokens of the open segment in all; null until the first call decides. */
+  readonly length: number | null
   /** Segments since gradients were last cut. */
   readonly sinceCut: number
 }
 
+/** The same, once it is known where the open segment ends. */
+type Opened<M extends State> = SegmentState<M> & { readonly length: number }
+
 /** Runs a mixer over segments; between them passes only what the carry holds. */
 export class SegmentRecurrent<M extends State> extends Module implements SequenceMixer<SegmentState<M>> {
+  readonly positions: Embedding | null
+  private readonly alignment: Alignment
+
   constructor(
     readonly inner: SequenceMixer,
     readonly carry: Carry<M>,
     private readonly options: SegmentOptions,
   ) {
     super()
+    this.positions = options.positions ?? null
+    this.alignment = options.alignment ?? 'left'
     if (!(Number.isInteger(options.length) && options.length > 0)) {
       throw new RangeError(
         `segmentRecurrent length: expected a whole number of tokens, at least 1, got ${options.length}.`,
@@ -59,41 +81,48 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
   get traits(): MixerTraits {
     const { length, backprop } = this.options
     const cut = Number.isFinite(backprop) ? { backprop: length * backprop } : {}
-    return { causal: true, padding: false, constantState: true, ...cut }
+    const whole = this.alignment === 'left' ? {} : { whole: true }
+    return { causal: true, padding: false, constantState: true, ...cut, ...whole }
   }
 
   initialState(batch: number): SegmentState<M> {
-    return { carried: this.carry.initialState(batch), inner: null, filled: 0, sinceCut: 0 }
+    const length = this.alignment === 'left' ? this.options.length : null
+    return { carried: this.carry.initialState(batch), inner: null, filled: 0, length, sinceCut: 0 }
   }
 
   forward(x: Tensor, state?: SegmentState<M>, pass?: Pass): Mixed<SegmentState<M>> {
     refusePadding('segmentRecurrent', pass)
     const [B, T, D] = x.shape as [number, number, number]
     const outputs: Tensor[] = []
-    let current = state ?? this.initialState(B)
+    let current = this.opened(state ?? this.initialState(B), T)
     for (let t = 0; t < T; ) {
-      const size = Math.min(T - t, this.options.length - current.filled)
+      const size = Math.min(T - t, current.length - current.filled)
       const piece = size === T ? x : slice(x, [0, t, 0], [B, size, D])
       const mixed = this.inSegment(piece, current, pass)
       outputs.push(mixed.y)
-      current = mixed.state.filled === this.options.length ? this.close(mixed.state, pass) : mixed.state
+      current = mixed.state.filled === current.length ? this.close(mixed.state, B, pass) : mixed.state
       t += size
     }
     return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
   }
 
-  private inSegment(piece: Tensor, state: SegmentState<M>, pass?: Pass): Mixed<SegmentState<M>> {
+  /** Fixes the length of the first segment by the tokens of the first call. */
+  private opened(state: SegmentState<M>, T: number): Opened<M> {
+    return { ...state, length: state.length ?? firstSegment(T, this.options.length, this.alignment) }
+  }
+
+  private inSegment(piece: Tensor, state: Opened<M>, pass?: Pass): Mixed<Opened<M>> {
     const [B, size] = piece.shape as [number, number]
     let inner = state.inner
     let front = 0
-    let tokens = piece
+    let tokens = this.placed(piece, state.filled)
     if (state.filled === 0) {
-      inner = this.inner.initialState(B)
+      inner ??= this.inner.initialState(B)
       const before = this.carry.before(state.carried)
       if (before !== null) {
         dims('SegmentRecurrent.forward x', piece, 'B T D', { B, D: before.shape[2] as number })
         front = before.shape[1] as number
-        tokens = concat([before, piece], 1)
+        tokens = concat([before, tokens], 1)
       }
     }
     const mixed = this.inner.forward(tokens, inner, pass)
@@ -101,19 +130,41 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
     return { y, state: { ...state, inner: mixed.state, filled: state.filled + size } }
   }
 
-  /** Ends the open segment: lets the carry write, and forgets the rest. */
-  private close(state: SegmentState<M>, pass?: Pass): SegmentState<M> {
-    const after = this.carry.after(state.carried)
-    const written = after === null ? null : this.inner.forward(after, state.inner, pass).y
+  private placed(piece: Tensor, place: number): Tensor {
+    if (this.positions === null) return piece
+    return add(piece, slice(this.positions.weight, [place, 0], [piece.shape[1] as number, -1]))
+  }
+
+  /** Ends the open segment: lets the carry write, and the model inside keep what it keeps; the rest is forgotten. */
+  private close(state: Opened<M>, B: number, pass?: Pass): Opened<M> {
+    const after = this.carry.after(state.carried, B)
+    const kept = after === null ? undefined : this.inner.acrossSegments?.end(after, state.inner, pass)
+    const written = after === null ? null : (kept ?? this.inner.forward(after, state.inner, pass)).y
     const carried = this.carry.update(written, state.carried)
+    const inner = kept?.state ?? null
     const cut = state.sinceCut + 1 >= this.options.backprop
-    return { carried: cut ? detach(carried) : carried, inner: null, filled: 0, sinceCut: cut ? 0 : state.sinceCut + 1 }
+    return {
+      carried: cut ? detach(carried) : carried,
+      inner: cut ? detach(inner) : inner,
+      filled: 0,
+      length: this.alignment === 'center' ? state.length : this.options.length,
+      sinceCut: cut ? 0 : state.sinceCut + 1,
+    }
   }
 
   stateBytes(length: number): number {
-    const filled = length % this.options.length
-    return this.carry.stateBytes() + (filled === 0 ? 0 : this.inner.stateBytes(filled))
+    const first = firstSegment(length, this.options.length, this.alignment)
+    const filled = this.alignment === 'right' ? 0 : length % first
+    const { carry, inner } = this
+    const kept = inner.acrossSegments?.bytes() ?? 0
+    return carry.stateBytes() + (filled === 0 ? kept : inner.stateBytes(carry.front + filled))
   }
+}
+
+/** Tokens of the first segment of T tokens; with `center` those of all others too, save that the last may be shorter. */
+export function firstSegment(T: number, length: number, alignment: Alignment): number {
+  if (alignment === 'right') return T % length || length
+  return alignment === 'center' ? Math.ceil(T / Math.ceil(T / length)) : length
 }
 
 export function segmentRecurrent<M extends State>(

@@ -95,6 +95,10 @@ export class AssociativeMemory extends Module implements Memory<AssociativeState
     this.bProj = new Linear(dModel, 1, rng)
   }
 
+  get dModel(): number {
+    return this.options.dModel
+  }
+
   initialState(batch: number): AssociativeState {
     const { features } = this
     return {

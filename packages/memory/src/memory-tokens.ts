@@ -1,5 +1,5 @@
 import { type Carry, dims, Module, normal, parameter, type Rng } from '@mneme/core-tensor'
-import { expandDims, type Tensor, tile, type Variable } from '@tensorflow/tfjs-core'
+import { add, expandDims, type Tensor, tile, type Variable } from '@tensorflow/tfjs-core'
 
 /** What crosses to the next segment: memory tokens `[B, M, D]`, null where there are none. */
 export type MemoryTokensState = Tensor | null
@@ -16,19 +16,29 @@ export type MemoryTokensState = Tensor | null
 export class MemoryTokens extends Module implements Carry<MemoryTokensState> {
   /** `[M, D]`; null for no tokens, which leaves segments that know nothing of each other. */
   readonly initial: Variable | null
+  /** Added where the tokens stand in front, `[M, D]`, and where they stand behind; null where there are none. */
+  readonly frontPositions: Variable | null
+  readonly backPositions: Variable | null
 
-  /** @param std deviation of the initial tokens; that of the token embedding keeps both of one size */
+  /** @param options.std deviation of the initial tokens; that of the token embedding keeps both of one size */
   constructor(
     private readonly count: number,
     private readonly dModel: number,
     rng: Rng,
-    std = 1,
+    { std = 1, positions = false }: { readonly std?: number; readonly positions?: boolean } = {},
   ) {
     super()
     if (!(Number.isInteger(count) && count >= 0)) {
       throw new RangeError(`MemoryTokens count: expected a whole number, at least 0, got ${count}.`)
     }
     this.initial = count === 0 ? null : parameter(normal(rng, [count, dModel], std))
+    const places = (): Variable | null => (positions && count > 0 ? parameter(normal(rng, [count, dModel], 1)) : null)
+    this.frontPositions = places()
+    this.backPositions = places()
+  }
+
+  get front(): number {
+    return this.count
   }
 
   initialState(batch: number): MemoryTokensState {
@@ -36,11 +46,11 @@ export class MemoryTokens extends Module implements Carry<MemoryTokensState> {
   }
 
   before(carried: MemoryTokensState): Tensor | null {
-    return carried
+    return placed(carried, this.frontPositions)
   }
 
   after(carried: MemoryTokensState): Tensor | null {
-    return carried
+    return placed(carried, this.backPositions)
   }
 
   update(written: Tensor | null): MemoryTokensState {
@@ -52,3 +62,6 @@ export class MemoryTokens extends Module implements Carry<MemoryTokensState> {
     return 4 * this.count * this.dModel
   }
 }
+
+const placed = (tokens: MemoryTokensState, positions: Tensor | null): Tensor | null =>
+  tokens === null || positions === null ? tokens : add(tokens, positions)

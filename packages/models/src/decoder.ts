@@ -27,19 +27,21 @@ export interface DecoderParts {
   /** The layers one by one, each of one or more residual parts; a hybrid looks at the index. */
   readonly layer: (index: number, rng: Rng) => LayerParts | readonly LayerParts[]
   readonly norm: TokenMap | null
+  /** In place of the norm: what makes the vectors that are scored. */
+  readonly scored?: (rng: Rng) => TokenMap
   readonly stack?: StackOptions
   /** What stands around the layers: positions, segments. */
   readonly around?: (body: ResidualStack, rng: Rng) => SequenceMixer
   /** Deviation of the initial embedding. */
   readonly embeddingStd: number
+  /** A token whose vector learns nothing from being read. */
+  readonly unlearned?: number | null
   /** Deviation of the initial output weights; PyTorch's uniform where it is not given. */
   readonly headStd?: number
   readonly embeddingScale?: number
-  /** The token of padding, whose row lookups do not teach. */
-  readonly paddingId?: number | null
   readonly embeddingNorm?: TokenMap
   readonly scoreCap?: number
-  /** A bias on the scores of a tied output. */
+  /** A bias on the scores. */
   readonly headBias?: boolean
 }
 
@@ -47,8 +49,7 @@ export interface DecoderParts {
 export function decoder(config: DecoderConfig, parts: DecoderParts): LanguageModel {
   const rng = new Rng(config.seed)
   const { vocabulary, dModel } = config
-  const { embeddingStd, paddingId = null } = parts
-  const embedding = new Embedding(vocabulary, dModel, rng.fork('embedding'), embeddingStd, paddingId)
+  const embedding = new Embedding(vocabulary, dModel, rng.fork('embedding'), parts.embeddingStd, parts.unlearned)
   const body: ResidualStack = residualStack(
     Array.from({ length: config.nLayers }, (_, i) => parts.layer(i, rng.fork(`layer ${i}`))).flat(),
     parts.stack,
@@ -56,15 +57,15 @@ export function decoder(config: DecoderConfig, parts: DecoderParts): LanguageMod
   const head = config.tieEmbeddings
     ? null
     : new Linear(dModel, vocabulary, rng.fork('head'), {
-        bias: false,
+        bias: parts.headBias ?? false,
         ...(parts.headStd !== undefined && { init: normalInit(parts.headStd) }),
       })
   return new LanguageModel({
     embedding,
     body: parts.around?.(body, rng.fork('around')) ?? body,
-    norm: parts.norm,
+    norm: parts.scored?.(rng.fork('scored')) ?? parts.norm,
     head,
-    headBias: parts.headBias ? parameter(constant([vocabulary], 0)) : null,
+    headBias: parts.headBias && head === null ? parameter(constant([vocabulary], 0)) : null,
     embeddingScale: parts.embeddingScale ?? 1,
     embeddingNorm: parts.embeddingNorm ?? null,
     ...(parts.scoreCap !== undefined && { scoreCap: parts.scoreCap }),

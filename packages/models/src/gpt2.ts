@@ -1,10 +1,7 @@
 import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
 import {
-  type Activation,
   constant,
   FeedForward,
-  gelu,
-  geluTanh,
   type LanguageModel,
   LayerNorm,
   type LayerParts,
@@ -13,14 +10,10 @@ import {
   type NameRule,
   normalInit,
   type Rng,
-  relu,
-  silu,
-  tanh,
 } from '@mneme/core-tensor'
+import { type ActivationName, activationOf, activations } from './activations.js'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
-
-const activations = { gelu, gelu_new: geluTanh, relu, silu, tanh } satisfies Record<string, Activation>
+import { flagOf, numberOf, type PublishedConfig } from './published.js'
 
 /** A decoder as GPT-2 has it: learned positions, LayerNorm before each part, one activation, biases everywhere. */
 export interface Gpt2Config extends DecoderConfig {
@@ -30,7 +23,7 @@ export interface Gpt2Config extends DecoderConfig {
   /** Tokens that the table of positions has vectors for. */
   readonly positions: number
   /** `gelu` is the exact form, `gelu_new` that by tanh. */
-  readonly activation: keyof typeof activations
+  readonly activation: ActivationName
   /** Whether scores are divided by √K. */
   readonly scaled: boolean
   /** Whether scores of layer i, counted from 1, are divided by i too. */
@@ -87,12 +80,6 @@ function headWidth({ dModel, nHeads }: Gpt2Config): number {
 
 export function readGpt2(published: PublishedConfig): Gpt2Config {
   const dModel = numberOf(published, 'n_embd')
-  const named = oneOf(
-    published,
-    'activation_function',
-    ['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'relu', 'silu', 'swish', 'tanh'],
-    'gelu_new',
-  )
   if (flagOf(published, 'add_cross_attention', false)) {
     throw new RangeError('config.json add_cross_attention: expected false, since there is nothing else to look at.')
   }
@@ -103,7 +90,7 @@ export function readGpt2(published: PublishedConfig): Gpt2Config {
     nHeads: numberOf(published, 'n_head'),
     dInner: numberOf(published, 'n_inner', 4 * dModel),
     positions: numberOf(published, 'n_positions', 1024),
-    activation: named === 'gelu_pytorch_tanh' ? 'gelu_new' : named === 'swish' ? 'silu' : named,
+    activation: activationOf(published, 'activation_function', 'gelu_new'),
     scaled: flagOf(published, 'scale_attn_weights', true),
     scaledByLayer: flagOf(published, 'scale_attn_by_inverse_layer_idx', false),
     normEps: numberOf(published, 'layer_norm_epsilon', 1e-5),
@@ -130,17 +117,35 @@ export const publishGpt2 = (config: Gpt2Config): PublishedConfig => ({
   tie_word_embeddings: config.tieEmbeddings,
 })
 
-export const gpt2Names = (config: Gpt2Config): NameRule[] => [
-  { path: 'embedding.weight', name: 'transformer.wte.weight' },
-  { path: 'body.embedding.weight', name: 'transformer.wpe.weight' },
-  ...gpt2LayerNames(config, 'body.inner.layers.{i}', 'transformer.h.{i}'),
-  { path: 'norm.weight', name: 'transformer.ln_f.weight' },
-  { path: 'norm.bias', name: 'transformer.ln_f.bias' },
-  { path: 'head.weight', name: 'lm_head.weight' },
+/** Where the parts of a decoder stand that is built around GPT-2's layers. */
+export interface Gpt2Places {
+  /** In front of all names. */
+  readonly prefix: string
+  /** A layer, here and in the file. */
+  readonly layers: readonly [path: string, name: string]
+  readonly norm: string
+  /** The table of positions, whole or by its rows. */
+  readonly positions: readonly Omit<NameRule, 'name'>[]
+}
+
+const alone: Gpt2Places = {
+  prefix: '',
+  layers: ['body.inner.layers.{i}', 'transformer.h.{i}'],
+  norm: 'norm',
+  positions: [{ path: 'body.embedding.weight' }],
+}
+
+export const gpt2Names = (config: Gpt2Config, { prefix, layers, norm, positions } = alone): NameRule[] => [
+  { path: 'embedding.weight', name: `${prefix}transformer.wte.weight` },
+  ...positions.map((rule) => ({ ...rule, name: `${prefix}transformer.wpe.weight` })),
+  ...gpt2LayerNames(config, layers[0], `${prefix}${layers[1]}`),
+  { path: `${norm}.weight`, name: `${prefix}transformer.ln_f.weight` },
+  { path: `${norm}.bias`, name: `${prefix}transformer.ln_f.bias` },
+  { path: 'head.weight', name: `${prefix}lm_head.weight` },
 ]
 
 /** Where the layers stand: weights `[in, out]`, those of queries, keys and values in one tensor. */
-export function gpt2LayerNames({ dModel }: Gpt2Config, path: string, name: string): NameRule[] {
+function gpt2LayerNames({ dModel }: Gpt2Config, path: string, name: string): NameRule[] {
   return (['weight', 'bias'] as const).flatMap((kind): NameRule[] => {
     const transpose = kind === 'weight' ? { transpose: true } : {}
     return [

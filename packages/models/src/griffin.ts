@@ -54,7 +54,7 @@ function build(config: GriffinConfig): LanguageModel {
     embeddingStd: dModel ** -0.5,
     headStd: dModel ** -0.5,
     embeddingScale: config.scaleEmbeddings ? bfloat16(Math.sqrt(dModel)) : 1,
-    paddingId: config.paddingId,
+    unlearned: config.paddingId,
     ...(scoreCap > 0 && { scoreCap }),
     norm: norm(),
     layer: (layer, rng) => ({

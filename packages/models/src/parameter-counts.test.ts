@@ -80,14 +80,33 @@ describe('a decoder in the form of Llama', () => {
 describe('a decoder in the form of GPT-2', () => {
   const sizes = { vocabulary: 17, dModel: 12, nLayers: 2, nHeads: 3, dHead: 4, dInner: 20 }
 
-  test.each([true, false])('tied %s: as many values as the formula says', async (tieEmbeddings) => {
-    const config = { ...sizes, form: 'gpt2', tieEmbeddings, gpt2: { positions: 9 } }
-    expect(await count('transformer', config)).toBe(gpt2({ ...sizes, tieEmbeddings, positions: 9 }))
-  })
+  test.each([true, false])(
+    'tied %s: as many values as the formula says, without the idle biases of keys',
+    async (tieEmbeddings) => {
+      const config = { ...sizes, form: 'gpt2', tieEmbeddings, gpt2: { positions: 9 } }
+      expect(await count('transformer', config)).toBe(
+        gpt2({ ...sizes, tieEmbeddings, positions: 9 }) - sizes.nLayers * sizes.dModel,
+      )
+    },
+  )
 
   test('the formula gives the published small model', () => {
     const small = { vocabulary: 50257, dModel: 768, nLayers: 12, dInner: 3072, positions: 1024, tieEmbeddings: true }
     expect(gpt2(small)).toBe(124_439_808)
+  })
+})
+
+describe('memory around GPT-2', () => {
+  const sizes = { vocabulary: 17, dModel: 12, nLayers: 2, nHeads: 3, dInner: 20, positions: 40, tieEmbeddings: true }
+  const [L, D] = [sizes.nLayers, sizes.dModel]
+  const plain = gpt2(sizes) - L * D
+
+  test('ARMT: tokens, their positions, and 2 D K + D² + D + 1 values a layer', async () => {
+    const [M, K] = [3, 5]
+    const memories = M * D + L * (2 * D * K + D * D + D + 1)
+    const config = { ...sizes, memoryTokens: M, dKey: K }
+    expect(await count('armt', config)).toBe(plain + memories + M * D)
+    expect(await count('armt', { ...config, ownPositions: false })).toBe(plain + memories)
   })
 })
 

@@ -3,14 +3,19 @@ import { formatConfigJson, parseConfigJson } from '@mneme/core-tensor/io/json'
 import { writeCheckpoint } from '@mneme/core-tensor/io/sharded'
 import { memoryStore, storeDirectory } from '@mneme/core-tensor/io/store'
 import { read, within } from '@mneme/testing/subject'
+import { expectClose } from '@mneme/testing/tolerance'
 import { tensor2d } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
+import * as armt from './armt.js'
+import * as bert from './bert.js'
+import * as landmarkAttention from './landmark-attention.js'
 import { fromPretrained, savePretrained } from './pretrained.js'
 import { type AnyPaper, loadPaper, paperKeys, publishedTypes } from './registry.js'
+import * as rmt from './rmt.js'
 import * as transformer from './transformer.js'
 
 const papers = await Promise.all(paperKeys.map(loadPaper))
-const forms = [transformer].flatMap(({ default: paper, moreTiny }) =>
+const forms = [armt, bert, landmarkAttention, rmt, transformer].flatMap(({ default: paper, moreTiny }) =>
   Object.entries(moreTiny).map(([name, tiny]) => [`${paper.card.key}: ${name}`, { ...paper, tiny }] as const),
 )
 const published = [
@@ -21,6 +26,9 @@ const published = [
 describe.each(published)('%s', (_, paper) => {
   // what only decides the starting weights is not part of a published model
   const config = paper.checkpoint?.config({ ...paper.checkpoint.publish(paper.tiny) }) ?? paper.tiny
+  // what reads the checkpoints of another paper is asked for by name
+  const { key } = paper.card
+  const options = Object.values<string>(publishedTypes).includes(key) ? {} : { paper: key }
 
   test('saved in the published layout and loaded again, the model is the same, and unknown keys are kept', async () => {
     await within(async () => {
@@ -29,7 +37,7 @@ describe.each(published)('%s', (_, paper) => {
       const ids = tensor2d([[1, 2, 3, 4, 5, 6, 7]], [1, 7], 'int32')
       const expected = await read(model.forward(ids).y)
       await savePretrained(store, { model, paper, config, published: { made_by: 'someone' } })
-      const loaded = await fromPretrained(storeDirectory(store))
+      const loaded = await fromPretrained(storeDirectory(store), options)
       expect(loaded.paper.card.key).toBe(paper.card.key)
       expect(loaded.published.made_by).toBe('someone')
       expect(await read(loaded.model.forward(ids).y)).toEqual(expected)
@@ -47,7 +55,9 @@ describe.each(published)('%s', (_, paper) => {
       const wider = paper.checkpoint?.publish(withDefaults('test', config, { vocabulary: config.vocabulary + 1 }))
       const mended = formatConfigJson({ ...parseConfigJson(text, 'config.json'), ...wider })
       await store.write('config.json', new TextEncoder().encode(mended))
-      await expect(fromPretrained(storeDirectory(store))).rejects.toThrow(/expected \[\d+, \d+\], got \[\d+, \d+\]/)
+      await expect(fromPretrained(storeDirectory(store), options)).rejects.toThrow(
+        /expected \[\d+, \d+\], got \[\d+, \d+\]/,
+      )
       model.dispose()
     })
   })
@@ -84,6 +94,30 @@ test('published types name papers that read them', async () => {
   for (const [type, key] of Object.entries(publishedTypes)) {
     expect((await loadPaper(key)).checkpoint?.modelTypes).toContain(type)
   }
+})
+
+test('a checkpoint is read as another paper, with other settings, where that is asked for', async () => {
+  await within(async () => {
+    const store = memoryStore()
+    const paper = await loadPaper('transformer')
+    const model = paper.build(paper.tiny)
+    await savePretrained(store, { model, paper, config: paper.tiny })
+    const directory = storeDirectory(store, 'folder')
+    const loaded = await fromPretrained(directory, { paper: 'tova', config: { capacity: 3 } })
+    const ids = tensor2d([[1, 2, 3, 4, 5, 6, 7]], [1, 7], 'int32')
+    const [all, bounded] = [await read(model.forward(ids).y), await read(loaded.model.forward(ids).y)]
+    const known = 4 * model.vocabulary
+    expectClose(bounded.slice(0, known), all.slice(0, known), 1e-5, 'scores of the first four tokens')
+    expect(bounded).not.toEqual(all)
+    await expect(fromPretrained(directory, { paper: 'mamba' })).rejects.toThrow(
+      "folder/config.json: 'mamba' reads mamba, got 'llama'.",
+    )
+    await expect(fromPretrained(directory, { paper: 'tova', config: { capcity: 3 } })).rejects.toThrow(
+      "no such key 'capcity'. Did you mean 'capacity'?",
+    )
+    model.dispose()
+    loaded.model.dispose()
+  })
 })
 
 test('a folder that is no checkpoint says so', async () => {

@@ -4,6 +4,7 @@ import {
   type NamedTensor,
   type TokenModel,
   unknownName,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { formatConfigJson, parseConfigJson } from '@mneme/core-tensor/io/json'
 import { fromStored, storedNames, storedShape, toStored } from '@mneme/core-tensor/io/name-map'
@@ -12,6 +13,10 @@ import type { CheckpointDirectory, CheckpointStore } from '@mneme/core-tensor/io
 import { type AnyPaper, loadPaper, publishedTypes } from './registry.js'
 
 export interface LoadOptions {
+  /** Which paper is to read the weights, where several can; else what `model_type` names. */
+  readonly paper?: string
+  /** Laid over what config.json says. */
+  readonly config?: object
   readonly signal?: AbortSignal
   /** Called as tensors arrive. */
   readonly progressCallback?: (event: LoadProgress) => void
@@ -43,8 +48,8 @@ export async function fromPretrained(directory: CheckpointDirectory, options: Lo
   const source = await directory.open('config.json')
   if (source === null) throw new Error(`${where}: expected config.json, got no such file. Is this a model's folder?`)
   const published = parseConfigJson(new TextDecoder().decode(await source.read(0, source.size)), `${where}/config.json`)
-  const { paper, layout } = await paperOf(published, `${where}/config.json`)
-  const config = layout.config(published)
+  const { paper, layout } = await paperOf(published, `${where}/config.json`, options.paper)
+  const config = withDefaults(`config of ${paper.card.key}`, layout.config(published), options.config)
   const checkpoint = await openCheckpoint(directory)
   const model = paper.build(config)
   try {
@@ -59,6 +64,7 @@ export async function fromPretrained(directory: CheckpointDirectory, options: Lo
 async function paperOf(
   published: Readonly<Record<string, unknown>>,
   where: string,
+  asked?: string,
 ): Promise<{ paper: AnyPaper; layout: CheckpointLayout<BaseConfig> }> {
   const type =
     published.model_type ??
@@ -67,12 +73,16 @@ async function paperOf(
       .at(-1)
       ?.trim()
   const known = publishedTypes as Readonly<Record<string, string>>
-  if (typeof type !== 'string' || !Object.hasOwn(known, type)) {
+  if (asked === undefined && (typeof type !== 'string' || !Object.hasOwn(known, type))) {
     throw new RangeError(unknownName(where, 'model_type', String(type), Object.keys(known)))
   }
-  const paper = await loadPaper(known[type] as string)
-  if (paper.checkpoint === undefined) throw new Error(`${where}: '${paper.card.key}' has no published layout.`)
-  return { paper, layout: paper.checkpoint }
+  const paper = await loadPaper(asked ?? (known[type as string] as string))
+  const layout = paper.checkpoint
+  if (layout === undefined) throw new Error(`${where}: '${paper.card.key}' has no published layout.`)
+  if (!layout.modelTypes.includes(String(type))) {
+    throw new RangeError(`${where}: '${paper.card.key}' reads ${layout.modelTypes.join(', ')}, got '${type}'.`)
+  }
+  return { paper, layout }
 }
 
 async function loadInto(

@@ -2,6 +2,8 @@ import { type BaseConfig, type Paper, type TokenModel, unknownName, withDefaults
 
 /** Every paper, by key; a paper's code is loaded when it is asked for. */
 const papers = {
+  armt: () => import('./armt.js'),
+  bert: () => import('./bert.js'),
   deltanet: () => import('./deltanet.js'),
   'end-to-end-memory-networks': () => import('./end-to-end-memory-networks.js'),
   'forgetting-transformer': () => import('./forgetting-transformer.js'),
@@ -10,15 +12,20 @@ const papers = {
   griffin: () => import('./griffin.js'),
   hgrn: () => import('./hgrn.js'),
   hgrn2: () => import('./hgrn2.js'),
+  'landmark-attention': () => import('./landmark-attention.js'),
   mamba: () => import('./mamba.js'),
   mamba2: () => import('./mamba2.js'),
   'min-rnn': () => import('./min-rnn.js'),
   'resformer-reservoir': () => import('./resformer-reservoir.js'),
   retnet: () => import('./retnet.js'),
+  rmt: () => import('./rmt.js'),
+  'rmt-1m': () => import('./rmt-1m.js'),
   rwkv: () => import('./rwkv.js'),
   titans: () => import('./titans.js'),
+  tova: () => import('./tova.js'),
   transformer: () => import('./transformer.js'),
   'transformer-xl': () => import('./transformer-xl.js'),
+  'universal-transformer': () => import('./universal-transformer.js'),
   xlstm: () => import('./xlstm.js'),
 } satisfies Record<string, () => Promise<{ readonly default: unknown }>>
 
@@ -29,6 +36,8 @@ export const paperKeys = Object.keys(papers) as PaperKey[]
 
 /** Which paper reads a checkpoint, by `model_type` of its config.json, or by the class that wrote it. */
 export const publishedTypes = {
+  'AssociativeRecurrentWrapper(AssociativeMemoryCell(GPT2LMHeadModel))': 'armt',
+  bert: 'bert',
   delta_net: 'deltanet',
   forgetting_transformer: 'forgetting-transformer',
   gated_deltanet: 'gated-deltanet',
@@ -40,11 +49,13 @@ export const publishedTypes = {
   hgrn: 'hgrn',
   hgrn2: 'hgrn2',
   llama: 'transformer',
+  llama_with_landmark: 'landmark-attention',
   mamba: 'mamba',
   mamba2: 'mamba2',
   minLM: 'min-rnn',
   mistral: 'transformer',
   recurrent_gemma: 'griffin',
+  'RecurrentWrapper(MemoryCell(GPT2LMHeadModel))': 'rmt',
   retnet: 'retnet',
   rwkv: 'rwkv',
   rwkv6: 'rwkv',

@@ -1,59 +1,18 @@
-import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
-import {
-  type CheckpointLayout,
-  type LanguageModel,
-  type NameRule,
-  normalInit,
-  type Paper,
-  RMSNorm,
-  type RopeScaling,
-  SwiGLU,
-} from '@mneme/core-tensor'
-import { type DecoderConfig, decoder } from './decoder.js'
+import type { CheckpointLayout, LanguageModel, Paper } from '@mneme/core-tensor'
 import { type Gpt2Config, gpt2Buffers, gpt2Decoder, gpt2Names, publishGpt2, readGpt2 } from './gpt2.js'
-import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
+import { type LlamaConfig, llamaBuffers, llamaDecoder, llamaNames, publishLlama, readLlama } from './llama.js'
 import { withoutVectorDecay } from './recipes.js'
 
-export interface TransformerConfig extends DecoderConfig {
+/** What is Llama's alone has no effect in the form of GPT-2. */
+export interface TransformerConfig extends LlamaConfig {
   /** Llama: RMSNorm, rotary positions, SwiGLU. GPT-2: LayerNorm, learned positions, one activation, biases. */
   readonly form: 'llama' | 'gpt2'
-  readonly nHeads: number
-  /** Inner width of the feed-forward. */
-  readonly dInner: number
-  readonly normEps: number
-  readonly initStd: number
   /** What only GPT-2 has. */
   readonly gpt2: Pick<Gpt2Config, 'positions' | 'activation' | 'scaled' | 'scaledByLayer'>
-  /** From here on, what only Llama has. */
-  readonly nKvHeads: number
-  readonly dHead: number
-  /** Keys seen, the query's own included; 0 for all. */
-  readonly window: number
-  readonly ropeBase: number
-  readonly ropeScaling: RopeScaling | null
-  readonly attentionBias: boolean
-  readonly mlpBias: boolean
 }
 
 function build(config: TransformerConfig): LanguageModel {
   return config.form === 'gpt2' ? gpt2Decoder({ ...config, ...config.gpt2 }) : llamaDecoder(config)
-}
-
-function llamaDecoder(config: TransformerConfig): LanguageModel {
-  const { dModel, dInner, dHead, normEps, ropeBase, ropeScaling } = config
-  const init = normalInit(config.initStd)
-  const rotary = { dims: dHead, base: ropeBase, layout: 'half', scaling: ropeScaling } as const
-  return decoder(config, {
-    embeddingStd: config.initStd,
-    headStd: config.initStd,
-    norm: new RMSNorm(dModel, normEps),
-    layer: (_, rng) => ({
-      mixerNorm: new RMSNorm(dModel, normEps),
-      mixer: new SoftmaxAttention({ ...config, rotary, projection: { bias: config.attentionBias, init } }, rng),
-      mlpNorm: new RMSNorm(dModel, normEps),
-      mlp: new SwiGLU(dModel, dInner, rng, { bias: config.mlpBias, init }),
-    }),
-  })
 }
 
 const defaults: TransformerConfig = {
@@ -115,101 +74,16 @@ export const moreTiny: Readonly<Record<string, TransformerConfig>> = {
   },
 }
 
-function scalingOf(published: PublishedConfig): RopeScaling | null {
-  const scaling = (published.rope_scaling ?? null) as PublishedConfig | null
-  if (scaling === null) return null
-  const type = oneOf(scaling, 'rope_type' in scaling ? 'rope_type' : 'type', ['default', 'linear', 'llama3'], 'default')
-  if (type === 'default') return null
-  const factor = numberOf(scaling, 'factor')
-  if (type === 'linear') return { type, factor }
-  return {
-    type,
-    factor,
-    lowFreqFactor: numberOf(scaling, 'low_freq_factor'),
-    highFreqFactor: numberOf(scaling, 'high_freq_factor'),
-    originalLength: numberOf(scaling, 'original_max_position_embeddings'),
-  }
-}
-
-function publishScaling(scaling: RopeScaling | null): PublishedConfig | null {
-  if (scaling === null || scaling.type === 'linear')
-    return scaling && { rope_type: scaling.type, factor: scaling.factor }
-  return {
-    rope_type: scaling.type,
-    factor: scaling.factor,
-    low_freq_factor: scaling.lowFreqFactor,
-    high_freq_factor: scaling.highFreqFactor,
-    original_max_position_embeddings: scaling.originalLength,
-  }
-}
-
 const llama: CheckpointLayout<TransformerConfig> = {
   modelTypes: ['llama', 'mistral'],
-  config(published) {
-    oneOf(published, 'hidden_act', ['silu'], 'silu')
-    const dModel = numberOf(published, 'hidden_size')
-    const nHeads = numberOf(published, 'num_attention_heads')
-    return {
-      form: 'llama',
-      gpt2: defaults.gpt2,
-      vocabulary: numberOf(published, 'vocab_size'),
-      dModel,
-      nLayers: numberOf(published, 'num_hidden_layers'),
-      nHeads,
-      nKvHeads: numberOf(published, 'num_key_value_heads', nHeads),
-      dHead: numberOf(published, 'head_dim', dModel / nHeads),
-      dInner: numberOf(published, 'intermediate_size'),
-      window: numberOf(published, 'sliding_window', 0),
-      ropeBase: numberOf(published, 'rope_theta', 10000),
-      ropeScaling: scalingOf(published),
-      attentionBias: flagOf(published, 'attention_bias', false),
-      mlpBias: flagOf(published, 'mlp_bias', false),
-      normEps: numberOf(published, 'rms_norm_eps', 1e-6),
-      initStd: numberOf(published, 'initializer_range', 0.02),
-      tieEmbeddings: flagOf(published, 'tie_word_embeddings', false),
-      seed: 0,
-    }
-  },
+  config: (published) => ({ ...defaults, ...readLlama(published), form: 'llama' }),
   publish: (config) => ({
     model_type: config.window > 0 ? 'mistral' : 'llama',
     architectures: [config.window > 0 ? 'MistralForCausalLM' : 'LlamaForCausalLM'],
-    vocab_size: config.vocabulary,
-    hidden_size: config.dModel,
-    num_hidden_layers: config.nLayers,
-    num_attention_heads: config.nHeads,
-    num_key_value_heads: config.nKvHeads,
-    head_dim: config.dHead,
-    intermediate_size: config.dInner,
-    hidden_act: 'silu',
-    rope_theta: config.ropeBase,
-    rope_scaling: publishScaling(config.ropeScaling),
-    attention_bias: config.attentionBias,
-    mlp_bias: config.mlpBias,
-    rms_norm_eps: config.normEps,
-    initializer_range: config.initStd,
-    tie_word_embeddings: config.tieEmbeddings,
-    ...(config.window > 0 && { sliding_window: config.window }),
+    ...publishLlama(config),
   }),
-  names: (): readonly NameRule[] => [
-    { path: 'embedding.weight', name: 'model.embed_tokens.weight' },
-    { path: 'body.layers.{i}.mixerNorm.weight', name: 'model.layers.{i}.input_layernorm.weight' },
-    ...(['q', 'k', 'v', 'o'] as const).flatMap((p) =>
-      (['weight', 'bias'] as const).map((kind) => ({
-        path: `body.layers.{i}.mixer.${p}Proj.${kind}`,
-        name: `model.layers.{i}.self_attn.${p}_proj.${kind}`,
-      })),
-    ),
-    { path: 'body.layers.{i}.mlpNorm.weight', name: 'model.layers.{i}.post_attention_layernorm.weight' },
-    ...(['gate', 'up', 'down'] as const).flatMap((p) =>
-      (['weight', 'bias'] as const).map((kind) => ({
-        path: `body.layers.{i}.mlp.${p}Proj.${kind}`,
-        name: `model.layers.{i}.mlp.${p}_proj.${kind}`,
-      })),
-    ),
-    { path: 'norm.weight', name: 'model.norm.weight' },
-    { path: 'head.weight', name: 'lm_head.weight' },
-  ],
-  ignore: [/self_attn\.rotary_emb\.inv_freq$/],
+  names: () => llamaNames,
+  ignore: llamaBuffers,
 }
 
 const gpt2: CheckpointLayout<TransformerConfig> = {

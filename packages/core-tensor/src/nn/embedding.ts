@@ -1,4 +1,4 @@
-import { add, cast, expandDims, mul, notEqual, reshape, sub, type Tensor, type Variable } from '@tensorflow/tfjs-core'
+import { cast, equal, expandDims, reshape, scalar, type Tensor, type Variable, where } from '@tensorflow/tfjs-core'
 import { normal } from '../init.js'
 import { Module, parameter } from '../module.js'
 import { embedding } from '../ops/embedding.js'
@@ -9,13 +9,13 @@ import { stopGradient } from '../state.js'
 export class Embedding extends Module {
   readonly weight: Variable
 
+  /** @param unlearned a row that learns nothing from being looked up: PyTorch's `padding_idx` */
   constructor(
     vocabulary: number,
     dModel: number,
     rng: Rng,
     std = 1,
-    /** The row of padding, which lookups do not teach. */
-    private readonly paddingId: number | null = null,
+    private readonly unlearned: number | null = null,
   ) {
     super()
     this.weight = parameter(normal(rng, [vocabulary, dModel], std))
@@ -25,12 +25,11 @@ export class Embedding extends Module {
   forward(ids: Tensor): Tensor {
     const flat = reshape(ids.dtype === 'int32' ? ids : cast(ids, 'int32'), [-1])
     const rows = embedding({ table: this.weight, ids: flat }).y
-    const y = this.paddingId === null ? rows : this.untaught(rows, flat, this.paddingId)
+    const y = this.unlearned === null ? rows : where(this.isUnlearned(flat), stopGradient(rows), rows)
     return reshape(y, [...ids.shape, this.weight.shape[1] as number])
   }
 
-  private untaught(rows: Tensor, ids: Tensor, paddingId: number): Tensor {
-    const taught = expandDims(cast(notEqual(ids, paddingId), 'float32'), 1)
-    return add(mul(rows, taught), mul(stopGradient(rows), sub(1, taught)))
+  private isUnlearned(ids: Tensor): Tensor {
+    return expandDims(equal(ids, scalar(this.unlearned as number, 'int32')), 1)
   }
 }

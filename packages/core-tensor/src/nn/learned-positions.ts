@@ -1,13 +1,11 @@
-import { add, cast, expandDims, fill, relu, reshape, slice, sub, type Tensor } from '@tensorflow/tfjs-core'
-import type { Mixed, MixerTraits, Pass, SequenceMixer } from '../mixer.js'
+import { add, fill, slice, type Tensor } from '@tensorflow/tfjs-core'
+import type { AcrossSegments, Mixed, MixerTraits, Pass, SequenceMixer } from '../mixer.js'
 import { Module } from '../module.js'
-import { tokenAt } from '../ops/along-time.js'
-import { linearScan } from '../ops/linear-scan.js'
 import type { Rng } from '../rng.js'
 import { dims } from '../shape.js'
 import type { State } from '../state.js'
 import { Embedding } from './embedding.js'
-import { type Gaps, gapsOf } from './padding.js'
+import { type Gaps, gapsOf, positionsOf } from './padding.js'
 
 export interface PositionedState {
   readonly [name: string]: State
@@ -42,6 +40,20 @@ export class LearnedPositions extends Module implements SequenceMixer<Positioned
     return this.inner.traits
   }
 
+  /** The tokens behind a segment stand after it; the next starts at 0. */
+  get acrossSegments(): AcrossSegments<PositionedState> | undefined {
+    const across = this.inner.acrossSegments
+    if (across === undefined) return undefined
+    return {
+      end: (after, state, pass) => {
+        const [B, T] = after.shape as [number, number]
+        const { y, state: inner } = across.end(add(after, this.vectors(state, null, B, T).vectors), state.inner, pass)
+        return { y, state: { position: 0, rowPositions: null, inner } }
+      },
+      bytes: () => across.bytes(),
+    }
+  }
+
   initialState(batch: number): PositionedState {
     return { position: 0, rowPositions: null, inner: this.inner.initialState(batch) }
   }
@@ -52,6 +64,8 @@ export class LearnedPositions extends Module implements SequenceMixer<Positioned
     const gaps = gapsOf('LearnedPositions.forward', pass, B, T)
     const { vectors, rowPositions } = this.vectors(before, gaps, B, T)
     const mixed = this.inner.forward(add(x, vectors), before.inner, pass)
+    // what looks both ways sees a call as the whole sequence, and the next as another
+    if (!this.inner.traits.causal) return { y: mixed.y, state: { ...before, inner: mixed.state } }
     return { y: mixed.y, state: { position: before.position + T, rowPositions, inner: mixed.state } }
   }
 
@@ -71,14 +85,9 @@ export class LearnedPositions extends Module implements SequenceMixer<Positioned
     if (gaps === null && rowPositions === null) {
       return { vectors: slice(this.embedding.weight, [position, 0], [T, -1]), rowPositions: null }
     }
-    // tokens of the document so far, each counting itself
-    const starts = gaps === null ? fill([B, T], 0) : gaps.starts
-    const tokens = gaps === null ? fill([B, T], 1) : gaps.tokens
-    const h0 = rowPositions ?? fill([B, 1], position)
-    const { h } = linearScan({ a: expandDims(sub(1, starts), 2), b: expandDims(tokens, 2), h0 })
-    // h - 1 for a token and 0 for padding in front of all; the half keeps rounding away
-    const places = cast(relu(sub(reshape(h, [B, T]), 0.5)), 'int32')
-    return { vectors: this.embedding.forward(places), rowPositions: tokenAt(h, T - 1) }
+    const plain = { tokens: fill([B, T], 1), starts: fill([B, T], 0) }
+    const places = positionsOf(gaps ?? plain, rowPositions ?? fill([B, 1], position))
+    return { vectors: this.embedding.forward(places.positions), rowPositions: places.next }
   }
 
   stateBytes(length: number): number {

@@ -10,6 +10,8 @@ export interface LinearOptions {
   readonly init?: (rng: Rng, shape: readonly number[]) => Tensor
   /** Initial bias; PyTorch's uniform by default. */
   readonly biasInit?: (rng: Rng, shape: readonly number[]) => Tensor
+  /** False for a bias that nothing depends on: it is kept and stored, and learns nothing. */
+  readonly biasTrainable?: boolean
 }
 
 /**
@@ -20,11 +22,16 @@ export class Linear extends Module {
   readonly weight: Variable
   readonly bias: Variable | null
 
-  constructor(dIn: number, dOut: number, rng: Rng, { bias = true, init, biasInit }: LinearOptions = {}) {
+  constructor(
+    dIn: number,
+    dOut: number,
+    rng: Rng,
+    { bias = true, init, biasInit, biasTrainable = true }: LinearOptions = {},
+  ) {
     super()
     const uniform = (_: Rng, shape: readonly number[]): Tensor => linearUniform(rng, shape, dIn)
     this.weight = parameter((init ?? uniform)(rng, [dOut, dIn]))
-    this.bias = bias ? parameter((biasInit ?? uniform)(rng, [dOut])) : null
+    this.bias = bias ? parameter((biasInit ?? uniform)(rng, [dOut]), biasTrainable) : null
   }
 
   /** `[..., in]` to `[..., out]`. */

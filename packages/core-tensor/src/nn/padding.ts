@@ -1,4 +1,4 @@
-import { add, expandDims, mul, ones, sub, type Tensor, zeros } from '@tensorflow/tfjs-core'
+import { add, cast, expandDims, mul, ones, relu, reshape, sub, type Tensor, zeros } from '@tensorflow/tfjs-core'
 import type { Pass } from '../mixer.js'
 import { shifted, tokenAt } from '../ops/along-time.js'
 import { linearScan } from '../ops/linear-scan.js'
@@ -18,6 +18,24 @@ export function gapsOf(where: string, pass: Pass | undefined, B: number, T: numb
   if (pass.resets) dims(`${where} resets`, pass.resets, 'B T', { B, T })
   const tokens = pass.mask ?? ones([B, T])
   return { tokens, starts: pass.resets ? mul(pass.resets, tokens) : zeros([B, T]) }
+}
+
+/**
+ * Positions of tokens, int32 `[B, T]`, and of those that follow, `[B, 1]`: padding takes none, and a token that starts
+ * anew stands at 0. Padding itself is counted on from the token before it. before `[B, 1]`: tokens of each row so far.
+ */
+export function positionsOf(gaps: Gaps, before: Tensor): { readonly positions: Tensor; readonly next: Tensor } {
+  const [B, T] = gaps.tokens.shape as [number, number]
+  const padding = expandDims(sub(1, gaps.tokens), 2)
+  const { h } = linearScan({
+    a: expandDims(sub(1, gaps.starts), 2),
+    b: expandDims(gaps.tokens, 2),
+    h0: before,
+  })
+  const run = linearScan({ a: padding, b: padding }).h
+  // counts start at 1; the half keeps rounding away
+  const positions = cast(relu(sub(reshape(add(h, run), [B, T]), 0.5)), 'int32')
+  return { positions, next: tokenAt(h, T - 1) }
 }
 
 /**

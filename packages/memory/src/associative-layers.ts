@@ -1,0 +1,156 @@
+import {
+  type AcrossSegments,
+  allOf,
+  type Carry,
+  dims,
+  type Mixed,
+  type MixerTraits,
+  Module,
+  normal,
+  type Pass,
+  parameter,
+  type Rng,
+  type SequenceMixer,
+  type State,
+  type TokenMap,
+} from '@mneme/core-tensor'
+import { add, expandDims, type Tensor, tile, type Variable } from '@tensorflow/tfjs-core'
+import type { AssociativeMemory, AssociativeState } from './associative-memory.js'
+
+export interface AssociativeLayerState {
+  readonly [name: string]: State
+  readonly memory: AssociativeState
+  /** Of the layer inside, in the open segment. */
+  readonly inner: State
+}
+
+/** A layer that reads its memory before, and writes it with what it makes of the last tokens of a segment. */
+export class AssociativeLayer extends Module {
+  constructor(
+    readonly memory: AssociativeMemory,
+    readonly layer: SequenceMixer,
+  ) {
+    super()
+  }
+
+  initialState(batch: number): AssociativeLayerState {
+    return { memory: this.memory.initialState(batch), inner: this.layer.initialState(batch) }
+  }
+
+  forward(x: Tensor, { memory, inner }: AssociativeLayerState, pass?: Pass): Mixed<AssociativeLayerState> {
+    dims('AssociativeLayer.forward x', x, 'B T D', { D: this.memory.dModel })
+    const recalled = this.memory.read(memory, x).y
+    pass?.record?.record('recalled', recalled)
+    const mixed = this.layer.forward(add(x, recalled), inner, pass)
+    return { y: mixed.y, state: { memory, inner: mixed.state } }
+  }
+
+  /** The tokens behind a segment: what the layer makes of them is written. */
+  end(x: Tensor, state: AssociativeLayerState, pass?: Pass): Mixed<AssociativeLayerState> {
+    const { y } = this.forward(x, state, pass)
+    const memory = this.memory.write(state.memory, { h: y })
+    return { y, state: { memory, inner: this.layer.initialState(x.shape[0] as number) } }
+  }
+}
+
+/**
+ * Layers with an associative memory each, which outlasts segments.
+ *
+ *   x ← x + read_l(x),   x ← f_l(x),   and for the tokens behind a segment   write_l(x)
+ *
+ * To be run over segments, with tokens behind them; in the first, every read is 0. State: the memories, constant in T,
+ * and what the layers keep of the open segment. Time: that of the layers, and a read of O(F D) a token and layer.
+ * Paper: Rodkin et al. 2024, arXiv:2407.04841, section 2.
+ */
+export class AssociativeLayers extends Module implements SequenceMixer<readonly AssociativeLayerState[]> {
+  readonly acrossSegments: AcrossSegments<readonly AssociativeLayerState[]> = {
+    end: (after, state, pass) =>
+      this.each(after, (layer, x, i) => layer.end(x, state[i] as AssociativeLayerState, pass)),
+    bytes: () => this.layers.reduce((total, { memory }) => total + memory.stateBytes(), 0),
+  }
+
+  constructor(
+    readonly layers: readonly AssociativeLayer[],
+    readonly outputNorm: TokenMap | null = null,
+  ) {
+    super()
+  }
+
+  get traits(): MixerTraits {
+    return allOf(this.layers.map(({ layer }) => layer.traits))
+  }
+
+  initialState(batch: number): readonly AssociativeLayerState[] {
+    return this.layers.map((layer) => layer.initialState(batch))
+  }
+
+  forward(x: Tensor, state?: readonly AssociativeLayerState[], pass?: Pass): Mixed<readonly AssociativeLayerState[]> {
+    const before = state ?? this.initialState(x.shape[0] as number)
+    return this.each(x, (layer, y, i) => {
+      const record = pass?.record?.at(`layers.${i}`)
+      return layer.forward(y, before[i] as AssociativeLayerState, pass && { ...pass, ...(record && { record }) })
+    })
+  }
+
+  private each(
+    x: Tensor,
+    run: (layer: AssociativeLayer, x: Tensor, index: number) => Mixed<AssociativeLayerState>,
+  ): Mixed<readonly AssociativeLayerState[]> {
+    let y = x
+    const state = this.layers.map((layer, i) => {
+      const mixed = run(layer, y, i)
+      y = mixed.y
+      return mixed.state
+    })
+    return { y: this.outputNorm === null ? y : this.outputNorm.forward(y), state }
+  }
+
+  stateBytes(length: number): number {
+    return this.acrossSegments.bytes() + this.layers.reduce((total, { layer }) => total + layer.stateBytes(length), 0)
+  }
+}
+
+/** Learned vectors behind every segment, the same ones each time, `[M, D]`: what is to be remembered gathers in them. */
+export class TrailingTokens extends Module implements Carry<null> {
+  readonly front = 0
+  readonly tokens: Variable
+  /** Added to them; null where they are placed like the tokens of a segment. */
+  readonly positions: Variable | null
+
+  /** @param options.std deviation of the initial tokens; that of the token embedding keeps both of one size */
+  constructor(
+    private readonly count: number,
+    private readonly dModel: number,
+    rng: Rng,
+    { std = 1, positions = false }: { readonly std?: number; readonly positions?: boolean } = {},
+  ) {
+    super()
+    if (!(Number.isInteger(count) && count >= 1)) {
+      throw new RangeError(`TrailingTokens count: expected a whole number, at least 1, got ${count}.`)
+    }
+    this.tokens = parameter(normal(rng, [count, dModel], std))
+    this.positions = positions ? parameter(normal(rng, [count, dModel], 1)) : null
+  }
+
+  initialState(): null {
+    return null
+  }
+
+  before(): null {
+    return null
+  }
+
+  after(_: null, batch: number): Tensor {
+    const placed = this.positions === null ? this.tokens : add(this.tokens, this.positions)
+    return tile(expandDims(placed, 0), [batch, 1, 1])
+  }
+
+  update(written: Tensor | null): null {
+    if (written) dims('TrailingTokens.update written', written, 'B M D', { M: this.count, D: this.dModel })
+    return null
+  }
+
+  stateBytes(): number {
+    return 0
+  }
+}
