@@ -3,6 +3,7 @@ import { type BaseConfig, type Paper, type TokenModel, unknownName, withDefaults
 /** Every paper, by key; a paper's code is loaded when it is asked for. */
 const papers = {
   'block-recurrent-transformer': () => import('./block-recurrent-transformer.js'),
+  'compressive-transformer': () => import('./compressive-transformer.js'),
   deltanet: () => import('./deltanet.js'),
   'forgetting-transformer': () => import('./forgetting-transformer.js'),
   'gated-deltanet': () => import('./gated-deltanet.js'),
@@ -28,6 +29,7 @@ export const paperKeys = Object.keys(papers) as PaperKey[]
 /** Which paper reads a checkpoint, by `model_type` of its config.json, or by the class that wrote it. */
 export const publishedTypes = {
   BlockRecurrentTransformer: 'block-recurrent-transformer',
+  CompressiveTransformer: 'compressive-transformer',
   delta_net: 'deltanet',
   forgetting_transformer: 'forgetting-transformer',
   gated_deltanet: 'gated-deltanet',
