@@ -104,7 +104,7 @@ function describeGolden(golden: Golden): void {
         const pretrained = await fromPretrained(goldenDirectory(golden))
         const { model } = pretrained
         const grads = golden.read('grads')
-        const parameters = [...model.namedParameters()]
+        const parameters = [...model.namedParameters()].filter(([, v]) => v.trainable)
         const result = valueAndGrads(
           () => goldenLoss(model, expected),
           parameters.map(([, v]) => v),

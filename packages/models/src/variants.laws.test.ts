@@ -2,6 +2,7 @@ import { describePaper } from '@mneme/testing'
 import * as blockRecurrent from './block-recurrent-transformer.js'
 import * as compressive from './compressive-transformer.js'
 import * as forgettingTransformer from './forgetting-transformer.js'
+import * as infini from './infini-attention.js'
 import * as memformer from './memformer.js'
 import type { AnyPaper } from './registry.js'
 import * as rwkv from './rwkv.js'
@@ -12,6 +13,7 @@ for (const { default: paper, moreTiny } of [
   blockRecurrent,
   compressive,
   forgettingTransformer,
+  infini,
   memformer,
   rwkv,
   titans,
