@@ -147,6 +147,7 @@ const tinyPort: CompressiveTransformerConfig = {
   ...tiny,
   form: 'port',
   dHead: 3,
+  dInner: 24,
   segment: 2,
   memory: 2,
   compressed: 2,

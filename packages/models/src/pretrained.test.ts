@@ -1,18 +1,26 @@
-import { withDefaults } from '@mneme/core-tensor'
+import { type BaseConfig, withDefaults } from '@mneme/core-tensor'
 import { formatConfigJson, parseConfigJson } from '@mneme/core-tensor/io/json'
 import { memoryStore, storeDirectory } from '@mneme/core-tensor/io/store'
 import { read, within } from '@mneme/testing/subject'
 import { tensor2d } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { fromPretrained, savePretrained } from './pretrained.js'
-import { loadPaper, paperKeys, publishedTypes } from './registry.js'
+import { type AnyPaper, loadPaper, paperKeys, publishedTypes } from './registry.js'
 
-const papers = await Promise.all(paperKeys.map(loadPaper))
-const published = papers.filter((paper) => paper.checkpoint && paper.checkpoint.covers?.(paper.tiny) !== false)
+/** A paper's small configurations that have a published form, by name. */
+async function published(key: string): Promise<(readonly [string, AnyPaper, BaseConfig])[]> {
+  const paper = await loadPaper(key)
+  const { moreTiny = {} }: { moreTiny?: Readonly<Record<string, BaseConfig>> } = await import(`./${key}.ts`)
+  return Object.entries({ tiny: paper.tiny, ...moreTiny })
+    .filter(([, config]) => paper.checkpoint && paper.checkpoint.covers?.(config) !== false)
+    .map(([name, config]) => [`${key}: ${name}`, paper, config])
+}
 
-describe.each(published.map((paper) => [paper.card.key, paper] as const))('%s', (_, paper) => {
+const cases = (await Promise.all(paperKeys.map(published))).flat()
+
+describe.each(cases)('%s', (_, paper, tiny) => {
   // what only decides the starting weights is not part of a published model
-  const config = paper.checkpoint?.config({ ...paper.checkpoint.publish(paper.tiny) }) ?? paper.tiny
+  const config = paper.checkpoint?.config({ ...paper.checkpoint.publish(tiny) }) ?? tiny
 
   test('saved in the published layout and loaded again, the model is the same, and unknown keys are kept', async () => {
     await within(async () => {
