@@ -11,6 +11,7 @@ const papers = {
   hgrn: () => import('./hgrn.js'),
   hgrn2: () => import('./hgrn2.js'),
   'infini-attention': () => import('./infini-attention.js'),
+  lm2: () => import('./lm2.js'),
   mamba: () => import('./mamba.js'),
   mamba2: () => import('./mamba2.js'),
   memformer: () => import('./memformer.js'),

@@ -3,6 +3,7 @@ import * as blockRecurrent from './block-recurrent-transformer.js'
 import * as compressive from './compressive-transformer.js'
 import * as forgettingTransformer from './forgetting-transformer.js'
 import * as infini from './infini-attention.js'
+import * as lm2 from './lm2.js'
 import * as memformer from './memformer.js'
 import type { AnyPaper } from './registry.js'
 import * as rwkv from './rwkv.js'
@@ -14,6 +15,7 @@ for (const { default: paper, moreTiny } of [
   compressive,
   forgettingTransformer,
   infini,
+  lm2,
   memformer,
   rwkv,
   titans,
