@@ -2,6 +2,7 @@ import { type BaseConfig, type Paper, type TokenModel, unknownName, withDefaults
 
 /** Every paper, by key; a paper's code is loaded when it is asked for. */
 const papers = {
+  'artificial-hippocampus': () => import('./artificial-hippocampus.js'),
   'block-recurrent-transformer': () => import('./block-recurrent-transformer.js'),
   'compressive-transformer': () => import('./compressive-transformer.js'),
   deltanet: () => import('./deltanet.js'),

@@ -1,4 +1,5 @@
 import { describePaper } from '@mneme/testing'
+import * as hippocampus from './artificial-hippocampus.js'
 import * as blockRecurrent from './block-recurrent-transformer.js'
 import * as compressive from './compressive-transformer.js'
 import * as forgettingTransformer from './forgetting-transformer.js'
@@ -14,6 +15,7 @@ for (const { default: paper, moreTiny } of [
   blockRecurrent,
   compressive,
   forgettingTransformer,
+  hippocampus,
   infini,
   lm2,
   memformer,
