@@ -162,10 +162,14 @@ export const moreTiny: Readonly<Record<string, CompressiveTransformerConfig>> = 
   port: tinyPort,
   'port, every option the other way': {
     ...tinyPort,
+    port: { ...tiny.port, shift: false, gated: false, glu: true, dEmbedding: 4 },
+  },
+  'port, some layers remember': {
+    ...tinyPort,
     nLayers: 3,
     memory: 3,
     rate: 3,
-    port: { memoryLayers: [0, 2], shift: false, gated: false, glu: true, dEmbedding: 4, dropsTail: false },
+    port: { ...tiny.port, memoryLayers: [0, 2], dropsTail: false },
   },
 }
 
