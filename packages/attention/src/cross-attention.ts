@@ -21,6 +21,12 @@ export interface ContextKeys {
   readonly mask: Tensor | null
 }
 
+/** A bias for every distance between query and key, `[H, R]`, of which column `ahead` is for distance 0. */
+export interface DistanceBiases {
+  readonly relativeBias: Tensor
+  readonly ahead: number
+}
+
 /**
  * Softmax attention of a sequence to another, each token to all of it.
  *
@@ -60,12 +66,16 @@ export class CrossAttention extends Module {
     return { keys: heads(this.kProj), values: heads(this.vProj), mask: mask ?? null }
   }
 
-  /** x `[B, T, D]` to `[B, T, D]`. */
-  forward(x: Tensor, { keys, values, mask }: ContextKeys): Tensor {
+  /** x `[B, T, D]` to `[B, T, D]`; with biases by distance where the context is the sequence itself. */
+  forward(x: Tensor, { keys, values, mask }: ContextKeys, distances?: DistanceBiases): Tensor {
     const { dModel, nHeads, dHead } = this.options
     const { B, T } = dims('CrossAttention.forward x', x, 'B T D', { B: keys.shape[0] as number, D: dModel })
     const q = reshape(this.qProj.forward(x), [B, T, nHeads, dHead])
-    const { o } = softmaxAttention({ q, k: keys, v: values, ...(mask && { keyMask: mask }) }, { causal: false })
+    const { relativeBias, ahead = 0 } = distances ?? {}
+    const { o } = softmaxAttention(
+      { q, k: keys, v: values, ...(mask && { keyMask: mask }), ...(relativeBias && { relativeBias }) },
+      { causal: false, ahead },
+    )
     return this.oProj.forward(reshape(o, [B, T, nHeads * dHead]))
   }
 }

@@ -17,6 +17,8 @@ export interface T5BiasOptions {
   readonly buckets: number
   /** Distances from here on share the last bucket. */
   readonly maxDistance: number
+  /** Whether keys after the query have buckets of their own. */
+  readonly bothWays?: boolean
 }
 
 /**
@@ -33,21 +35,35 @@ export function t5Buckets(buckets: number, maxDistance: number): number[] {
 }
 
 /**
- * A learned bias by distance in buckets, one a head; layers may share it. Weight `[buckets, H]`. Queries look back only.
+ * A learned bias by distance in buckets, one a head; layers may share it. Weight `[buckets, H]`. Of the buckets of a table
+ * for both ways, the first half is for keys before the query or at it, the second for keys after it; else all keys after
+ * it share the bucket of distance 0.
  * Raffel et al. 2019, arXiv:1910.10683, section 2.1.
  */
 export class T5Bias extends Module {
   readonly weight: Variable
-  private readonly byDistance: readonly number[]
+  private readonly before: readonly number[]
+  private readonly after: readonly number[]
 
-  constructor({ nHeads, buckets, maxDistance }: T5BiasOptions, rng: Rng) {
+  constructor({ nHeads, buckets, maxDistance, bothWays = false }: T5BiasOptions, rng: Rng) {
     super()
     this.weight = parameter(normal(rng, [buckets, nHeads], 1))
-    this.byDistance = t5Buckets(buckets, maxDistance)
+    this.before = t5Buckets(bothWays ? buckets / 2 : buckets, maxDistance)
+    this.after = this.before.slice(1).map((bucket) => (bothWays ? buckets / 2 + bucket : 0))
   }
 
   /** Bias of every distance from 0 on, `[H, R]`; the last column is that of all greater ones. */
   table(): Tensor {
-    return transpose(gather(this.weight, tensor1d([...this.byDistance], 'int32')))
+    return this.columns(this.before)
+  }
+
+  /** The same for keys after the query too, the farthest first; distance 0 is column `ahead`. */
+  tableBothWays(): { readonly relativeBias: Tensor; readonly ahead: number } {
+    const columns = [...[...this.after].reverse(), ...this.before]
+    return { relativeBias: this.columns(columns), ahead: this.after.length }
+  }
+
+  private columns(buckets: readonly number[]): Tensor {
+    return transpose(gather(this.weight, tensor1d([...buckets], 'int32')))
   }
 }

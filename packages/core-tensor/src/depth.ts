@@ -4,6 +4,11 @@ import { Module } from './module.js'
 import type { TokenMap } from './nn/feed-forward.js'
 import type { State } from './state.js'
 
+/** How what a branch gives joins the stream; a gate, say. */
+export interface Join extends Module {
+  forward(branch: Tensor, x: Tensor): Tensor
+}
+
 /** One residual layer: a sequence mixer, then a map of each token, each with its norm. Leave out what is not there. */
 export interface LayerParts {
   readonly mixer: SequenceMixer
@@ -12,6 +17,9 @@ export interface LayerParts {
   readonly mlpNorm?: TokenMap | null
   /** Before the mixer, without a norm: `x += front(x)`. */
   readonly front?: SequenceMixer | null
+  /** In place of the sum of stream and branch. */
+  readonly mixerJoin?: Join | null
+  readonly mlpJoin?: Join | null
 }
 
 export interface StackOptions {
@@ -30,6 +38,8 @@ export class ResidualLayer extends Module implements SequenceMixer {
   readonly mixer: SequenceMixer
   readonly mlpNorm: TokenMap | null
   readonly mlp: TokenMap | null
+  readonly mixerJoin: Join | null
+  readonly mlpJoin: Join | null
 
   constructor(
     parts: LayerParts,
@@ -41,6 +51,8 @@ export class ResidualLayer extends Module implements SequenceMixer {
     this.mixer = parts.mixer
     this.mlpNorm = parts.mlpNorm ?? null
     this.mlp = parts.mlp ?? null
+    this.mixerJoin = parts.mixerJoin ?? null
+    this.mlpJoin = parts.mlpJoin ?? null
   }
 
   get traits(): MixerTraits {
@@ -63,10 +75,12 @@ export class ResidualLayer extends Module implements SequenceMixer {
   private main(x: Tensor, state: State, pass?: Pass): Mixed<State> {
     const pre = this.placement === 'pre'
     const mixed = this.mixer.forward(pre ? apply(this.mixerNorm, x) : x, state, pass)
-    const h = pre ? add(x, mixed.y) : apply(this.mixerNorm, add(x, mixed.y))
+    const joined = join(this.mixerJoin, mixed.y, x)
+    const h = pre ? joined : apply(this.mixerNorm, joined)
     if (this.mlp === null) return { y: h, state: mixed.state }
     const mapped = this.mlp.forward(pre ? apply(this.mlpNorm, h) : h)
-    return { y: pre ? add(h, mapped) : apply(this.mlpNorm, add(h, mapped)), state: mixed.state }
+    const y = join(this.mlpJoin, mapped, h)
+    return { y: pre ? y : apply(this.mlpNorm, y), state: mixed.state }
   }
 
   stateBytes(length: number): number {
@@ -88,6 +102,9 @@ export function allOf(all: readonly MixerTraits[]): MixerTraits {
 }
 
 const apply = (map: TokenMap | null, x: Tensor): Tensor => (map === null ? x : map.forward(x))
+
+const join = (by: Join | null, branch: Tensor, x: Tensor): Tensor =>
+  by === null ? add(x, branch) : by.forward(branch, x)
 
 /** Layers one after the other: itself a sequence mixer. */
 export class ResidualStack extends Module implements SequenceMixer<readonly State[]> {

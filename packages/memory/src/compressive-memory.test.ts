@@ -87,6 +87,22 @@ describe('CompressiveMemory', () => {
     })
   })
 
+  test('with the tail dropped: as many zeros in front as rows are over, and the last rows are lost', async () => {
+    await within(async () => {
+      const mixer = make({ compression: 'mean', rate: 3, dropsTail: true, memory: 3, compressed: 9 })
+      const old = draw(5, 1, 5)
+      const kept = pad(span(old, 0, 4), [
+        [0, 0],
+        [2, 0],
+        [0, 0],
+      ])
+      expectClose(await read(mixer.compress(old)), await read(mixer.compress(kept)), 1e-6, 'slots')
+      const { state } = mixer.forward(draw(6, 1, 12))
+      // rows that fall out: 1 of the first segment, alone with a zero in front too few for a slot, then 4 each
+      expect(state.compressed?.shape[1]).toBe(2)
+    })
+  })
+
   test('a convolution of taps I / c is the mean', async () => {
     await within(async () => {
       const mixer = make()

@@ -50,6 +50,10 @@ export interface CompressiveMemoryOptions {
   /** Tokens that go into one slot. */
   readonly rate: number
   readonly compression: 'max' | 'mean' | 'conv'
+  /** Puts N mod c zeros in front of N rows, and drops what no slot is made of at the end, as a public port does. */
+  readonly dropsTail?: boolean
+  /** What other layers remember that share the table of positions, where it is not the same; its rows count on that. */
+  readonly shared?: { readonly memory: number; readonly compressed: number }
   /** Cuts gradients between segments, as published; the convolution then learns from `reconstructionLoss` alone. */
   readonly cut: boolean
   readonly projection?: LinearOptions
@@ -71,6 +75,8 @@ export interface CompressiveState {
   readonly memory: Tensor | null
   /** Inputs of the open segment. */
   readonly segment: Tensor | null
+  /** Segments finished so far. */
+  readonly segments: number
 }
 
 /**
@@ -129,7 +135,7 @@ export class CompressiveMemory extends Module implements SequenceMixer<Compressi
   }
 
   initialState(): CompressiveState {
-    return { compressed: null, memory: null, segment: null }
+    return { compressed: null, memory: null, segment: null, segments: 0 }
   }
 
   forward(x: Tensor, state: CompressiveState = this.initialState(), pass?: Pass): Mixed<CompressiveState> {
@@ -144,7 +150,7 @@ export class CompressiveMemory extends Module implements SequenceMixer<Compressi
       // the state must not hold the caller's own tensor, which whoever frees the state would free with it
       const segment = current.segment === null ? clone(piece) : concat([current.segment, piece], 1)
       const context = joined(current.compressed, joined(current.memory, segment))
-      outputs.push(this.attend(context, segment.shape[1] as number, size, pass))
+      outputs.push(this.attend(context, { ...current, segment }, size, pass))
       current = { ...current, segment }
       if (filled + size === this.options.segment) current = this.close(current, segment, pass)
       t += size
@@ -152,15 +158,15 @@ export class CompressiveMemory extends Module implements SequenceMixer<Compressi
     return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
   }
 
-  /** Lets the last `size` tokens of the context look at all of it; its last `filled` are the open segment. */
-  private attend(context: Tensor, filled: number, size: number, pass?: Pass): Tensor {
+  /** Lets the last `size` tokens of the context look at all of it. */
+  private attend(context: Tensor, state: CompressiveState, size: number, pass?: Pass): Tensor {
     const { nHeads: H, dHead: K } = this.options
     const [B, S, D] = context.shape as [number, number, number]
     const present = size === S ? context : slice(context, [0, S - size, 0], [B, size, D])
     const q = reshape(this.qProj.forward(present), [B, size, H, K])
     const [k, v] = this.keysAndValues(this.kvProj.forward(context))
     const { o, lse } = softmaxAttention(
-      { q: this.contentBias ? add(q, this.contentBias) : q, k, v, bias: this.positionScores(q, S, filled) },
+      { q: this.contentBias ? add(q, this.contentBias) : q, k, v, bias: this.positionScores(q, S, state) },
       { causal: true },
     )
     pass?.record?.record('logSumExp', lse)
@@ -174,13 +180,20 @@ export class CompressiveMemory extends Module implements SequenceMixer<Compressi
   }
 
   /** What the distance of each query and key adds to their score, `[B, H, T, S]`. */
-  private positionScores(q: Tensor, S: number, filled: number): Tensor {
-    const { nHeads: H, dHead: K, dModel, segment } = this.options
+  private positionScores(q: Tensor, S: number, state: CompressiveState): Tensor {
+    const { nHeads: H, dHead: K, dModel } = this.options
     const rows = transpose(this.positionBias ? add(q, this.positionBias) : q, [0, 2, 1, 3]) // [B, H, T, K]
     const r = this.positionTable
-      ? slice(this.positionTable, [0, segment - filled, 0], [H, S, K])
+      ? slice(this.positionTable, [0, this.tableEnd(state) - S, 0], [H, S, K])
       : transpose(reshape((this.relProj as Linear).forward(distanceWaves(S, dModel)), [S, H, K]), [1, 0, 2])
     return shiftedByQuery(mul(matMul(rows, reshape(r, [1, H, S, K]), false, true), K ** -0.5))
+  }
+
+  /** The row after that of distance 0. */
+  private tableEnd({ compressed, memory, segments }: CompressiveState): number {
+    const { segment, shared } = this.options
+    if (shared) return segment + this.rows(segments, shared)
+    return segment + (compressed?.shape[1] ?? 0) + (memory?.shape[1] ?? 0)
   }
 
   /** Ends the segment h: it becomes memory, and what memory cannot hold is compressed. */
@@ -190,26 +203,34 @@ export class CompressiveMemory extends Module implements SequenceMixer<Compressi
     const [B, S, D] = rows.shape as [number, number, number]
     const held = Math.min(S, size)
     const memory = held === 0 ? null : this.carried(slice(rows, [0, S - held, 0], [B, held, D]))
-    if (S === held || slots === 0) return { compressed: state.compressed, memory, segment: null }
+    const next = { compressed: state.compressed, memory, segment: null, segments: state.segments + 1 }
+    if (S === held || slots === 0 || this.grouped(S - held).slots === 0) return next
     const old = this.carried(slice(rows, [0, 0, 0], [B, S - held, D]))
     const made = this.compress(old)
     pass?.record?.record('reconstruction', this.reconstructionLoss(h, old, made))
     const all = joined(state.compressed, this.carried(made))
     const N = all.shape[1] as number
-    return { compressed: N <= slots ? all : slice(all, [0, N - slots, 0], [B, slots, D]), memory, segment: null }
+    return { ...next, compressed: N <= slots ? all : slice(all, [0, N - slots, 0], [B, slots, D]) }
   }
 
   private carried(x: Tensor): Tensor {
     return this.options.cut ? stopGradient(x) : x
   }
 
+  /** Slots that N rows become, and zeros in front of them. */
+  private grouped(N: number): { slots: number; front: number } {
+    const { rate, dropsTail = false } = this.options
+    if (dropsTail) return { slots: Math.floor((N + (N % rate)) / rate), front: N % rate }
+    const slots = Math.ceil(N / rate)
+    return { slots, front: slots * rate - N }
+  }
+
   /** One slot of every c rows: `[B, N, D]` to `[B, ⌈N / c⌉, D]`. */
   compress(old: Tensor): Tensor {
     const { rate, compression } = this.options
     const [B, N, D] = old.shape as [number, number, number]
-    const slots = Math.ceil(N / rate)
-    const front = slots * rate - N
-    const whole =
+    const { slots, front } = this.grouped(N)
+    const padded =
       front === 0
         ? old
         : pad(old, [
@@ -217,6 +238,7 @@ export class CompressiveMemory extends Module implements SequenceMixer<Compressi
             [front, 0],
             [0, 0],
           ])
+    const whole = slice(padded, [0, 0, 0], [B, slots * rate, D])
     const groups = reshape(whole, [B, slots, rate, D])
     if (compression === 'max') return max(groups, 2)
     if (this.convWeight === null || this.convBias === null) return mean(groups, 2)
@@ -242,13 +264,18 @@ export class CompressiveMemory extends Module implements SequenceMixer<Compressi
   }
 
   stateBytes(length: number): number {
-    const { dModel, segment, memory, compressed, rate } = this.options
-    const segments = Math.floor(length / segment)
+    const { dModel, segment } = this.options
+    return 4 * dModel * (this.rows(Math.floor(length / segment), this.options) + (length % segment))
+  }
+
+  /** Rows of memory and slots after so many segments. */
+  private rows(segments: number, { memory, compressed }: { memory: number; compressed: number }): number {
+    const { segment } = this.options
     // the first segment that does not fit, and how many rows fall out then; from there on a whole segment each time
     const first = Math.floor(memory / segment) + 1
-    const later = Math.max(0, segments - first) * Math.ceil(segment / rate)
-    const made = segments < first ? 0 : Math.ceil((first * segment - memory) / rate) + later
-    return 4 * dModel * (Math.min(made, compressed) + Math.min(segments * segment, memory) + (length % segment))
+    const later = Math.max(0, segments - first) * this.grouped(segment).slots
+    const made = segments < first ? 0 : this.grouped(first * segment - memory).slots + later
+    return Math.min(made, compressed) + Math.min(segments * segment, memory)
   }
 }
 

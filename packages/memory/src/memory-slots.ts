@@ -43,6 +43,8 @@ export interface MemorySlotsOptions {
   readonly temperature: number
   /** Inner width of the feed-forward. */
   readonly dInner: number
+  /** False where slots are read by attention of others, so that there is none here. */
+  readonly reads?: boolean
 }
 
 /** Tokens that a write takes in, `[B, L, D]`. */
@@ -123,7 +125,7 @@ const MASKED = -1e30
  * Differs: the paper forgets by the normalised form; the gated one is that of the public implementation.
  */
 export class MemorySlots extends Module implements Memory<Tensor, SlotEntry> {
-  readonly reader: CrossAttention
+  readonly reader: CrossAttention | null
   readonly writer: CrossAttention
   /** Slots at the start, `[M, D]`; of the normalised form, the bias that slots fall back to. */
   readonly initial: Variable
@@ -136,11 +138,11 @@ export class MemorySlots extends Module implements Memory<Tensor, SlotEntry> {
     rng: Rng,
   ) {
     super()
-    const { dModel, nHeads, slots, writer, updates, temperature, dInner } = options
+    const { dModel, nHeads, slots, writer, updates, temperature, dInner, reads = true } = options
     if (!(slots >= 1 && updates >= 1)) {
       throw new RangeError(`MemorySlots: expected slots >= 1 and updates >= 1, got ${slots} and ${updates}.`)
     }
-    this.reader = new CrossAttention(dModel, nHeads, rng)
+    this.reader = reads ? new CrossAttention(dModel, nHeads, rng) : null
     this.writer = new CrossAttention(dModel, nHeads, rng, temperature)
     this.initial = parameter(normal(rng, [slots, dModel], 1))
     const gated = writer === 'gru'
@@ -156,6 +158,7 @@ export class MemorySlots extends Module implements Memory<Tensor, SlotEntry> {
 
   read(state: Tensor, query: Tensor): Mixed<Tensor> {
     dims('MemorySlots.read query', query, 'B T D', { D: this.options.dModel })
+    if (this.reader === null) throw new Error('MemorySlots.read: expected reads, got slots that others read.')
     return { y: this.reader.forward(query, state), state }
   }
 

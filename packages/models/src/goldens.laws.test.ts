@@ -1,5 +1,6 @@
 import {
   fromStored,
+  type Mixed,
   type NamedTensor,
   nextTokenLoss,
   type Pass,
@@ -8,9 +9,9 @@ import {
   valueAndGrads,
 } from '@mneme/core-tensor'
 import { type Golden, type GoldenTensor, goldenDirectory, goldens, toTensor } from '@mneme/testing/goldens'
-import { inPieces, read, type Sequence, within } from '@mneme/testing/subject'
+import { inPieces, read, type Sequence, span, within } from '@mneme/testing/subject'
 import { expectClose, tolerances } from '@mneme/testing/tolerance'
-import { cast, div, equal, mul, slice, sum, type Tensor, type Tensor2D, zeros } from '@tensorflow/tfjs-core'
+import { cast, concat, div, equal, mul, slice, sum, type Tensor, type Tensor2D, zeros } from '@tensorflow/tfjs-core'
 import { describe, test } from 'vitest'
 import { fromPretrained, type Pretrained } from './pretrained.js'
 import { loadPaper, publishedTypes } from './registry.js'
@@ -86,12 +87,31 @@ function describeGolden(golden: Golden): void {
       })
     }
 
+    if (expected.has('enc')) {
+      test('what an encoder makes of every segment, what it remembers, and scores over the last', async () => {
+        await within(async () => {
+          const { model } = await fromPretrained(goldenDirectory(golden))
+          const encoder = model as unknown as SegmentEncoder
+          const segments = encoded(encoder, toTensor(ids as GoldenTensor), segmentsOf(expected))
+          const limit = Math.max(tolerances.forward(), 2e-5)
+          const close = async (actual: Tensor, name: string): Promise<void> =>
+            expectClose(await read(actual), (expected.get(name) as GoldenTensor).values, limit, name)
+          const outputs = segments.map(({ y }) => y)
+          await close(concat(outputs, 1), 'enc')
+          for (const [s, { state }] of segments.entries()) await close(state, `mems.${s}`)
+          const tgt = expected.get('tgt')
+          if (tgt) await close(encoder.decode(toTensor(tgt), outputs.at(-1) as Tensor), 'dec_logits')
+          model.dispose()
+        })
+      })
+    }
+
     test('gradients of every parameter', async () => {
       await within(async () => {
         const pretrained = await fromPretrained(goldenDirectory(golden))
         const { model } = pretrained
         const grads = golden.read('grads')
-        const parameters = [...model.namedParameters()]
+        const parameters = [...model.namedParameters()].filter(([, v]) => v.trainable)
         const result = valueAndGrads(
           () => goldenLoss(model, expected),
           parameters.map(([, v]) => v),
@@ -107,6 +127,7 @@ function describeGolden(golden: Golden): void {
           const place = names.get(path)
           const stored = grads.get(place?.name ?? '')
           if (place === undefined || stored === undefined) continue
+          // parameters that share a stored tensor have their rows of its gradient
           const { values } = fromStored(stored as NamedTensor, place.rule)
           expectClose(actual[i] as Float32Array, values, tolerances.gradient(), `gradient of ${path}`)
         }
@@ -144,6 +165,26 @@ function passOf(expected: ReadonlyMap<string, GoldenTensor>): Pass {
   }
 }
 
+/** A model that reads its source in segments, each with what it remembers of those before, and speaks of the last. */
+interface SegmentEncoder {
+  encode(ids: Tensor, memory?: Tensor): Mixed<Tensor>
+  decode(ids: Tensor, encoded: Tensor): Tensor
+}
+
+const segmentsOf = (expected: ReadonlyMap<string, GoldenTensor>): number =>
+  [...expected.keys()].filter((name) => /^mems\.\d+$/.test(name)).length
+
+/** Outputs and memories of `count` segments of equal length. */
+function encoded(encoder: SegmentEncoder, ids: Tensor, count: number): Mixed<Tensor>[] {
+  const L = Math.ceil((ids.shape[1] as number) / count)
+  const found: Mixed<Tensor>[] = []
+  for (let s = 0; s < count; s++) {
+    const size = Math.min(L, (ids.shape[1] as number) - s * L)
+    found.push(encoder.encode(span(ids, s * L, size), found.at(-1)?.state))
+  }
+  return found
+}
+
 /** Mean next-token cross entropy, or the weighted sum of what the golden calls its output. */
 function goldenLoss(model: TokenModel, expected: ReadonlyMap<string, GoldenTensor>): Tensor {
   const weights = expected.get('g.nll')
@@ -153,6 +194,15 @@ function goldenLoss(model: TokenModel, expected: ReadonlyMap<string, GoldenTenso
   if (weights) {
     const { nll } = nextTokenLoss(model.forward(slice(ids, [0, 0], [B, T - 1])).y, targets)
     return div(sum(mul(nll, toTensor(weights))), nll.size)
+  }
+  const ofEncoder = expected.get('g.enc')
+  if (ofEncoder) {
+    const segments = encoded(model as unknown as SegmentEncoder, ids, segmentsOf(expected))
+    const y = concat(
+      segments.map((segment) => segment.y),
+      1,
+    )
+    return div(sum(mul(y, toTensor(ofEncoder))), y.size)
   }
   const { y } = model.forward(ids, undefined, passOf(expected))
   return nextTokenLoss(slice(y, [0, 0, 0], [B, T - 1, -1]), targets).loss

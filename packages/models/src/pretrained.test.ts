@@ -2,32 +2,23 @@ import { storedNames, toStored, withDefaults } from '@mneme/core-tensor'
 import { formatConfigJson, parseConfigJson } from '@mneme/core-tensor/io/json'
 import { writeCheckpoint } from '@mneme/core-tensor/io/sharded'
 import { memoryStore, storeDirectory } from '@mneme/core-tensor/io/store'
+import { smallForms } from '@mneme/testing/small-forms'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
 import { tensor2d } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
-import * as armt from './armt.js'
-import * as bert from './bert.js'
-import * as landmarkAttention from './landmark-attention.js'
 import { fromPretrained, savePretrained } from './pretrained.js'
-import { type AnyPaper, loadPaper, paperKeys, publishedTypes } from './registry.js'
-import * as rmt from './rmt.js'
-import * as transformer from './transformer.js'
+import { loadPaper, paperKeys, publishedTypes } from './registry.js'
 
-const papers = await Promise.all(paperKeys.map(loadPaper))
-const forms = [armt, bert, landmarkAttention, rmt, transformer].flatMap(({ default: paper, moreTiny }) =>
-  Object.entries(moreTiny).map(([name, tiny]) => [`${paper.card.key}: ${name}`, { ...paper, tiny }] as const),
+const cases = (await smallForms(paperKeys, (key) => import(`./${key}.ts`))).flatMap(({ name, paper }) =>
+  paper.checkpoint && paper.checkpoint.covers?.(paper.tiny) !== false ? [[name, paper] as const] : [],
 )
-const published = [
-  ...papers.map((paper) => [paper.card.key, paper] as const),
-  ...(forms as unknown as [string, AnyPaper][]),
-].filter(([, paper]) => paper.checkpoint && paper.checkpoint.covers?.(paper.tiny) !== false)
 
-describe.each(published)('%s', (_, paper) => {
+describe.each(cases)('%s', (name, paper) => {
   // what only decides the starting weights is not part of a published model
   const config = paper.checkpoint?.config({ ...paper.checkpoint.publish(paper.tiny) }) ?? paper.tiny
   // what reads the checkpoints of another paper is asked for by name
-  const { key } = paper.card
+  const [key] = name.split(':') as [string]
   const options = Object.values<string>(publishedTypes).includes(key) ? {} : { paper: key }
 
   test('saved in the published layout and loaded again, the model is the same, and unknown keys are kept', async () => {

@@ -41,13 +41,15 @@ export class LayerNorm extends Module {
   readonly weight: Variable
   readonly bias: Variable
 
+  /** @param options.bias `fixed`: zeros that checkpoints hold and training leaves alone */
   constructor(
     width: number,
     readonly eps = 1e-5,
+    options: { readonly bias?: 'learned' | 'fixed' } = {},
   ) {
     super()
     this.weight = parameter(constant([width], 1))
-    this.bias = parameter(constant([width], 0))
+    this.bias = parameter(constant([width], 0), options.bias !== 'fixed')
   }
 
   forward(x: Tensor): Tensor {

@@ -1,0 +1,87 @@
+import {
+  dims,
+  type Mixed,
+  type MixerTraits,
+  Module,
+  type Pass,
+  type ResidualStack,
+  refusePadding,
+  type SequenceMixer,
+  type State,
+} from '@mneme/core-tensor'
+import { concat, slice, type Tensor } from '@tensorflow/tfjs-core'
+
+export interface MemoryShiftOptions {
+  readonly dModel: number
+  /** Tokens of a segment, which every layer of the stack has too. */
+  readonly segment: number
+  /** Layers whose states go round, counted from 0. */
+  readonly layers: readonly number[]
+}
+
+export interface MemoryShiftState {
+  readonly [name: string]: State
+  readonly layers: readonly State[]
+  /** Tokens of the open segment so far. */
+  readonly filled: number
+}
+
+/**
+ * Recurrence from the layer above: at the start of a segment each layer takes over what the next one remembered, the
+ * last one what the first did, so that what is seen of the past is not bounded by the number of layers.
+ *
+ *   m_l ← m_{l+1}   at every start of a segment
+ *
+ * State that of the layers, constant where theirs is. Costs nothing.
+ * Paper: Ding et al. 2020, arXiv:2012.15688, section 3.3 (enhanced recurrence).
+ */
+export class MemoryShift extends Module implements SequenceMixer<MemoryShiftState> {
+  constructor(
+    readonly stack: ResidualStack,
+    private readonly options: MemoryShiftOptions,
+  ) {
+    super()
+    const { layers } = options
+    if (!layers.every((layer) => Number.isInteger(layer) && layer >= 0 && layer < stack.layers.length)) {
+      throw new RangeError(
+        `MemoryShift layers: expected some of ${stack.layers.length} layers, counted from 0, got ${layers.join(', ')}.`,
+      )
+    }
+  }
+
+  get traits(): MixerTraits {
+    return this.stack.traits
+  }
+
+  initialState(batch: number): MemoryShiftState {
+    return { layers: this.stack.initialState(batch), filled: 0 }
+  }
+
+  forward(x: Tensor, state?: MemoryShiftState, pass?: Pass): Mixed<MemoryShiftState> {
+    refusePadding('MemoryShift.forward', pass)
+    const { segment, dModel } = this.options
+    const { B, T, D } = dims('MemoryShift.forward x', x, 'B T D', { D: dModel })
+    const outputs: Tensor[] = []
+    let current = state ?? this.initialState(B)
+    for (let t = 0; t < T; ) {
+      const size = Math.min(T - t, segment - current.filled)
+      const layers = current.filled === 0 ? this.shifted(current.layers) : current.layers
+      const mixed = this.stack.forward(size === T ? x : slice(x, [0, t, 0], [B, size, D]), layers, pass)
+      outputs.push(mixed.y)
+      current = { layers: mixed.state, filled: (current.filled + size) % segment }
+      t += size
+    }
+    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+  }
+
+  private shifted(states: readonly State[]): readonly State[] {
+    const { layers } = this.options
+    const after = [...states]
+    for (const [n, layer] of layers.entries()) after[layer] = states[layers[(n + 1) % layers.length] as number] as State
+    return after
+  }
+
+  stateBytes(length: number): number {
+    return this.stack.stateBytes(length)
+  }
+}
