@@ -11,7 +11,7 @@ import { inPieces, read, type Sequence, within } from '@mneme/testing/subject'
 import { expectClose, tolerances } from '@mneme/testing/tolerance'
 import { cast, div, equal, mul, slice, sum, type Tensor, type Tensor2D, zeros } from '@tensorflow/tfjs-core'
 import { describe, test } from 'vitest'
-import { fromPretrained, type Pretrained } from './pretrained.js'
+import { fromPretrained, type LoadOptions, type Pretrained } from './pretrained.js'
 import { loadPaper, publishedTypes } from './registry.js'
 
 /** float32 against float32, both with their own order of summation. */
@@ -19,12 +19,12 @@ const STEPS = 1e-4
 /** A software GPU takes a tenth of a second a token. */
 const STEPPED = process.env.MNEME_BACKEND === 'webgpu' ? 8 : undefined
 
-/** What the checkpoint says it is. A variant that others publish under the name of its ancestor is none of these. */
+/** What the checkpoint says it is; a variant under the name of its ancestor is called after the file of its code. */
 function typeOf(golden: Golden): string | null {
   if (!golden.files.includes('config.json') || !golden.files.includes('grads.safetensors')) return null
   const config = golden.json('config')
   const source = String(golden.json('meta').reference)
-  if (config.model_type !== undefined && !/^(huggingface\/transformers|fla-org)/.test(source)) return null
+  if (config.model_type !== undefined && !/^(huggingface\/transformers|fla-org)/.test(source)) return variantOf(golden)
   return String(
     config.model_type ??
       String(config.reference ?? '')
@@ -32,6 +32,11 @@ function typeOf(golden: Golden): string | null {
         .at(-1)
         ?.trim(),
   )
+}
+
+function variantOf(golden: Golden): string | null {
+  const code = /modeling_([a-z]+)_([a-z]+)\.py$/.exec(String(golden.json('meta').files))
+  return code && code[1] === golden.json('config').model_type ? (code[2] as string) : null
 }
 
 /** Who wrote it: `owner/name`. */
@@ -48,11 +53,11 @@ async function isOurs(golden: Golden, type: string): Promise<boolean> {
 for (const golden of goldens()) {
   const type = typeOf(golden)
   if (type === null || !Object.hasOwn(publishedTypes, type)) continue
-  if (await isOurs(golden, type)) describeGolden(golden)
+  if (await isOurs(golden, type)) describeGolden(golden, type === variantOf(golden) ? { modelType: type } : {})
 }
 
 /** Published weights give the authors' scores, step by step too, and the authors' gradients. */
-function describeGolden(golden: Golden): void {
+function describeGolden(golden: Golden, options: LoadOptions): void {
   describe(`golden ${golden.name}`, () => {
     const expected = golden.read('expected')
     const ids = expected.get('input_ids') ?? expected.get('tokens')
@@ -61,7 +66,7 @@ function describeGolden(golden: Golden): void {
     if (scores) {
       test('scores: whole, in pieces, token by token', async () => {
         await within(async () => {
-          const { model } = await fromPretrained(goldenDirectory(golden))
+          const { model } = await fromPretrained(goldenDirectory(golden), options)
           const x = toTensor(ids as GoldenTensor)
           const T = x.shape[1] as number
           const limit = Math.max(tolerances.forward(), 2e-5)
@@ -84,7 +89,7 @@ function describeGolden(golden: Golden): void {
 
     test('gradients of every parameter', async () => {
       await within(async () => {
-        const pretrained = await fromPretrained(goldenDirectory(golden))
+        const pretrained = await fromPretrained(goldenDirectory(golden), options)
         const { model } = pretrained
         const grads = golden.read('grads')
         const parameters = [...model.namedParameters()]

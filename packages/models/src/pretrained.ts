@@ -12,6 +12,8 @@ import type { CheckpointDirectory, CheckpointStore } from '@mneme/core-tensor/io
 import { type AnyPaper, loadPaper, publishedTypes } from './registry.js'
 
 export interface LoadOptions {
+  /** What the folder holds, where its authors publish a variant under the name of its ancestor: 'svformer'. */
+  readonly modelType?: string
   readonly signal?: AbortSignal
   /** Called as tensors arrive. */
   readonly progressCallback?: (event: LoadProgress) => void
@@ -42,7 +44,8 @@ export async function fromPretrained(directory: CheckpointDirectory, options: Lo
   const where = directory.name ?? 'checkpoint'
   const source = await directory.open('config.json')
   if (source === null) throw new Error(`${where}: expected config.json, got no such file. Is this a model's folder?`)
-  const published = parseConfigJson(new TextDecoder().decode(await source.read(0, source.size)), `${where}/config.json`)
+  const file = parseConfigJson(new TextDecoder().decode(await source.read(0, source.size)), `${where}/config.json`)
+  const published = options.modelType === undefined ? file : { ...file, model_type: options.modelType }
   const { paper, layout } = await paperOf(published, `${where}/config.json`)
   const config = layout.config(published)
   const checkpoint = await openCheckpoint(directory)

@@ -12,6 +12,7 @@ const papers = {
   mamba: () => import('./mamba.js'),
   mamba2: () => import('./mamba2.js'),
   'min-rnn': () => import('./min-rnn.js'),
+  resformer: () => import('./resformer.js'),
   retnet: () => import('./retnet.js'),
   rwkv: () => import('./rwkv.js'),
   titans: () => import('./titans.js'),
@@ -41,11 +42,14 @@ export const publishedTypes = {
   mamba2: 'mamba2',
   minLM: 'min-rnn',
   mistral: 'transformer',
+  neutreno: 'resformer',
   recurrent_gemma: 'griffin',
+  resformer: 'resformer',
   retnet: 'retnet',
   rwkv: 'rwkv',
   rwkv6: 'rwkv',
   rwkv7: 'rwkv',
+  svformer: 'resformer',
   xlstm: 'xlstm',
 } satisfies Record<string, PaperKey>
 

@@ -1,4 +1,4 @@
-import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
+import { SoftmaxAttention, type SoftmaxAttentionOptions } from '@mneme/attention/softmax-attention'
 import {
   type CheckpointLayout,
   type LanguageModel,
@@ -29,7 +29,11 @@ export interface TransformerConfig extends DecoderConfig {
   readonly initStd: number
 }
 
-function build(config: TransformerConfig): LanguageModel {
+/** A decoder in the form of Llama, whose attention may differ from layer to layer. */
+export function llamaDecoder(
+  config: TransformerConfig,
+  attention: (layer: number) => Partial<SoftmaxAttentionOptions> = () => ({}),
+): LanguageModel {
   const { dModel, dInner, dHead, normEps, ropeBase, ropeScaling } = config
   const init = normalInit(config.initStd)
   const rotary = { dims: dHead, base: ropeBase, layout: 'half', scaling: ropeScaling } as const
@@ -37,9 +41,12 @@ function build(config: TransformerConfig): LanguageModel {
     embeddingStd: config.initStd,
     headStd: config.initStd,
     norm: new RMSNorm(dModel, normEps),
-    layer: (_, rng) => ({
+    layer: (layer, rng) => ({
       mixerNorm: new RMSNorm(dModel, normEps),
-      mixer: new SoftmaxAttention({ ...config, rotary, projection: { bias: config.attentionBias, init } }, rng),
+      mixer: new SoftmaxAttention(
+        { ...config, rotary, projection: { bias: config.attentionBias, init }, ...attention(layer) },
+        rng,
+      ),
       mlpNorm: new RMSNorm(dModel, normEps),
       mlp: new SwiGLU(dModel, dInner, rng, { bias: config.mlpBias, init }),
     }),
@@ -74,7 +81,8 @@ function publishScaling(scaling: RopeScaling | null): PublishedConfig | null {
   }
 }
 
-const checkpoint: CheckpointLayout<TransformerConfig> = {
+/** Llama and Mistral, as transformers publishes them. */
+export const llamaLayout: CheckpointLayout<TransformerConfig> = {
   modelTypes: ['llama', 'mistral'],
   config(published) {
     oneOf(published, 'hidden_act', ['silu'], 'silu')
@@ -196,8 +204,8 @@ const paper: Paper<TransformerConfig, LanguageModel> = {
     seed: 0,
   },
   recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
-  build,
-  checkpoint,
+  build: (config) => llamaDecoder(config),
+  checkpoint: llamaLayout,
 }
 
 export default paper

@@ -2,11 +2,12 @@ import { describePaper } from '@mneme/testing'
 import * as forgettingTransformer from './forgetting-transformer.js'
 import * as griffin from './griffin.js'
 import type { AnyPaper } from './registry.js'
+import * as resformer from './resformer.js'
 import * as rwkv from './rwkv.js'
 import * as titans from './titans.js'
 
 // what the tiny configuration of a paper does not reach
-for (const { default: paper, moreTiny } of [forgettingTransformer, griffin, rwkv, titans]) {
+for (const { default: paper, moreTiny } of [forgettingTransformer, griffin, resformer, rwkv, titans]) {
   for (const [name, tiny] of Object.entries(moreTiny)) {
     const key = `${paper.card.key}: ${name}`
     describePaper({ ...paper, card: { ...paper.card, key }, tiny } as unknown as AnyPaper)
