@@ -1,5 +1,6 @@
 import { describePaper } from '@mneme/testing'
 import * as forgettingTransformer from './forgetting-transformer.js'
+import * as gateloop from './gateloop.js'
 import * as griffin from './griffin.js'
 import type { AnyPaper } from './registry.js'
 import * as resformer from './resformer.js'
@@ -7,7 +8,7 @@ import * as rwkv from './rwkv.js'
 import * as titans from './titans.js'
 
 // what the tiny configuration of a paper does not reach
-for (const { default: paper, moreTiny } of [forgettingTransformer, griffin, resformer, rwkv, titans]) {
+for (const { default: paper, moreTiny } of [forgettingTransformer, gateloop, griffin, resformer, rwkv, titans]) {
   for (const [name, tiny] of Object.entries(moreTiny)) {
     const key = `${paper.card.key}: ${name}`
     describePaper({ ...paper, card: { ...paper.card, key }, tiny } as unknown as AnyPaper)
