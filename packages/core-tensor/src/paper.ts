@@ -54,6 +54,8 @@ export interface NameRule {
 export interface CheckpointLayout<C> {
   /** `model_type` of config.json, or the reference's name where there is none. */
   readonly modelTypes: readonly string[]
+  /** Where the classes among them stand, `owner/name`, if not where `tiny` is published. */
+  readonly repositories?: readonly string[]
   /** Whether a configuration has a published form; all have where this is absent. */
   covers?(config: C): boolean
   /** From the published config to ours; unknown keys are kept aside by the loader. */

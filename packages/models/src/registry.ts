@@ -53,6 +53,7 @@ export const publishedTypes = {
   rwkv7: 'rwkv',
   svformer: 'resformer',
   xlstm: 'xlstm',
+  xLSTMLMModel: 'xlstm',
 } satisfies Record<string, PaperKey>
 
 /**

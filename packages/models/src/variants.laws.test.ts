@@ -6,9 +6,10 @@ import type { AnyPaper } from './registry.js'
 import * as resformer from './resformer.js'
 import * as rwkv from './rwkv.js'
 import * as titans from './titans.js'
+import * as xlstm from './xlstm.js'
 
 // what the tiny configuration of a paper does not reach
-for (const { default: paper, moreTiny } of [forgettingTransformer, gateloop, griffin, resformer, rwkv, titans]) {
+for (const { default: paper, moreTiny } of [forgettingTransformer, gateloop, griffin, resformer, rwkv, titans, xlstm]) {
   for (const [name, tiny] of Object.entries(moreTiny)) {
     const key = `${paper.card.key}: ${name}`
     describePaper({ ...paper, card: { ...paper.card, key }, tiny } as unknown as AnyPaper)
