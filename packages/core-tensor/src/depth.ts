@@ -1,4 +1,4 @@
-import { add, type Tensor } from '@tensorflow/tfjs-core'
+import { add, mul, type Tensor } from '@tensorflow/tfjs-core'
 import type { Mixed, MixerTraits, Pass, SequenceMixer } from './mixer.js'
 import { Module } from './module.js'
 import type { TokenMap } from './nn/feed-forward.js'
@@ -17,6 +17,8 @@ export interface LayerParts {
 export interface StackOptions {
   /** `pre`: x += f(norm x). `post`: x = norm(x + f x). */
   readonly norm?: 'pre' | 'post'
+  /** What goes by each part is multiplied by this: x α + f(x). */
+  readonly residualScale?: number
 }
 
 /** A layer of a residual stack. Its state is that of its mixer, or of front and mixer. */
@@ -30,6 +32,7 @@ export class ResidualLayer extends Module {
   constructor(
     parts: LayerParts,
     private readonly placement: 'pre' | 'post',
+    private readonly residualScale = 1,
   ) {
     super()
     this.front = parts.front ?? null
@@ -55,10 +58,14 @@ export class ResidualLayer extends Module {
   private main(x: Tensor, state: State, pass?: Pass): Mixed<State> {
     const pre = this.placement === 'pre'
     const mixed = this.mixer.forward(pre ? apply(this.mixerNorm, x) : x, state, pass)
-    const h = pre ? add(x, mixed.y) : apply(this.mixerNorm, add(x, mixed.y))
+    const h = pre ? this.past(x, mixed.y) : apply(this.mixerNorm, this.past(x, mixed.y))
     if (this.mlp === null) return { y: h, state: mixed.state }
     const mapped = this.mlp.forward(pre ? apply(this.mlpNorm, h) : h)
-    return { y: pre ? add(h, mapped) : apply(this.mlpNorm, add(h, mapped)), state: mixed.state }
+    return { y: pre ? this.past(h, mapped) : apply(this.mlpNorm, this.past(h, mapped)), state: mixed.state }
+  }
+
+  private past(x: Tensor, change: Tensor): Tensor {
+    return add(this.residualScale === 1 ? x : mul(x, this.residualScale), change)
   }
 
   stateBytes(length: number): number {
@@ -74,7 +81,7 @@ export class ResidualStack extends Module implements SequenceMixer<readonly Stat
 
   constructor(layers: readonly LayerParts[], options: StackOptions = {}) {
     super()
-    this.layers = layers.map((parts) => new ResidualLayer(parts, options.norm ?? 'pre'))
+    this.layers = layers.map((parts) => new ResidualLayer(parts, options.norm ?? 'pre', options.residualScale))
   }
 
   get traits(): MixerTraits {

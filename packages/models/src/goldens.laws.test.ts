@@ -19,7 +19,7 @@ const STEPS = 1e-4
 /** A software GPU takes a tenth of a second a token. */
 const STEPPED = process.env.MNEME_BACKEND === 'webgpu' ? 8 : undefined
 
-/** What the checkpoint says it is; a variant under the name of its ancestor is called after the file of its code. */
+/** What the checkpoint says it is, unless the file of its code is that of another model. */
 function typeOf(golden: Golden): string | null {
   if (!golden.files.includes('config.json') || !golden.files.includes('grads.safetensors')) return null
   const config = golden.json('config')
@@ -34,9 +34,11 @@ function typeOf(golden: Golden): string | null {
   )
 }
 
+/** A variant under the name of its ancestor is called after the file of its code: `modeling_ancestor_variant.py`. */
 function variantOf(golden: Golden): string | null {
-  const code = /modeling_([a-z]+)_([a-z]+)\.py$/.exec(String(golden.json('meta').files))
-  return code && code[1] === golden.json('config').model_type ? (code[2] as string) : null
+  const type = String(golden.json('config').model_type)
+  const [, code, variant] = /modeling_([a-z]+)(?:_([a-z]+))?\.py$/.exec(String(golden.json('meta').files)) ?? []
+  return code === type ? (variant ?? type) : null
 }
 
 /** Who wrote it: `owner/name`. */

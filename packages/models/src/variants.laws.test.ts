@@ -4,12 +4,22 @@ import * as gateloop from './gateloop.js'
 import * as griffin from './griffin.js'
 import type { AnyPaper } from './registry.js'
 import * as resformer from './resformer.js'
+import * as retnet from './retnet.js'
 import * as rwkv from './rwkv.js'
 import * as titans from './titans.js'
 import * as xlstm from './xlstm.js'
 
 // what the tiny configuration of a paper does not reach
-for (const { default: paper, moreTiny } of [forgettingTransformer, gateloop, griffin, resformer, rwkv, titans, xlstm]) {
+for (const { default: paper, moreTiny } of [
+  forgettingTransformer,
+  gateloop,
+  griffin,
+  resformer,
+  retnet,
+  rwkv,
+  titans,
+  xlstm,
+]) {
   for (const [name, tiny] of Object.entries(moreTiny)) {
     const key = `${paper.card.key}: ${name}`
     describePaper({ ...paper, card: { ...paper.card, key }, tiny } as unknown as AnyPaper)
