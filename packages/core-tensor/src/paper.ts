@@ -40,6 +40,8 @@ export interface NameRule {
   readonly path: string
   /** Name in the file, with the same placeholders. */
   readonly name: string
+  /** Other names that a file may have it under, where it does not have that one. */
+  readonly aliases?: readonly string[]
   /** Axes of one that only the file has: 1 for `[C, W]` in the module and `[C, 1, W]` in the file. */
   readonly squeeze?: number | readonly number[]
   /** Stored `[in, out]`: transposed on load and back on save. */

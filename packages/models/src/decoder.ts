@@ -3,6 +3,7 @@ import {
   constant,
   Embedding,
   LanguageModel,
+  type LanguageParts,
   type LayerParts,
   Linear,
   normalInit,
@@ -36,6 +37,8 @@ export interface DecoderParts {
   readonly paddingId?: number | null
   readonly embeddingNorm?: TokenMap
   readonly scoreCap?: number
+  /** Input vectors and output scores, where they are more than a table and a matrix. */
+  readonly tokens?: (forEmbedding: Rng, forHead: Rng) => Required<Pick<LanguageParts, 'embedding' | 'head'>>
   /** A bias on the scores of a tied output. */
   readonly headBias?: boolean
 }
@@ -43,27 +46,32 @@ export interface DecoderParts {
 /** Embedding, residual stack, final norm, output matrix: a decoder is this with its own layers. */
 export function decoder(config: DecoderConfig, parts: DecoderParts): LanguageModel {
   const rng = new Rng(config.seed)
-  const { vocabulary, dModel } = config
-  const { embeddingStd, paddingId = null } = parts
-  const embedding = new Embedding(vocabulary, dModel, rng.fork('embedding'), embeddingStd, paddingId)
+  const forEmbedding = rng.fork('embedding')
   const body: ResidualStack = residualStack(
     Array.from({ length: config.nLayers }, (_, i) => parts.layer(i, rng.fork(`layer ${i}`))).flat(),
     parts.stack,
   )
-  const head = config.tieEmbeddings
-    ? null
-    : new Linear(dModel, vocabulary, rng.fork('head'), {
-        bias: false,
-        ...(parts.headStd !== undefined && { init: normalInit(parts.headStd) }),
-      })
+  const forHead = rng.fork('head')
   return new LanguageModel({
-    embedding,
+    ...(parts.tokens?.(forEmbedding, forHead) ?? plainTokens(config, parts, forEmbedding, forHead)),
     body,
     norm: parts.norm,
-    head,
-    headBias: parts.headBias ? parameter(constant([vocabulary], 0)) : null,
+    headBias: parts.headBias ? parameter(constant([config.vocabulary], 0)) : null,
     embeddingScale: parts.embeddingScale ?? 1,
     embeddingNorm: parts.embeddingNorm ?? null,
     ...(parts.scoreCap !== undefined && { scoreCap: parts.scoreCap }),
   })
+}
+
+function plainTokens(
+  { vocabulary, dModel, tieEmbeddings }: DecoderConfig,
+  { embeddingStd, paddingId = null, headStd }: DecoderParts,
+  forEmbedding: Rng,
+  forHead: Rng,
+): Required<Pick<LanguageParts, 'embedding' | 'head'>> {
+  const head = { bias: false, ...(headStd !== undefined && { init: normalInit(headStd) }) }
+  return {
+    embedding: new Embedding(vocabulary, dModel, forEmbedding, embeddingStd, paddingId),
+    head: tieEmbeddings ? null : new Linear(dModel, vocabulary, forHead, head),
+  }
 }

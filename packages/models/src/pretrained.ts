@@ -87,7 +87,7 @@ async function loadInto(
   { signal, progressCallback }: LoadOptions,
 ): Promise<void> {
   const parameters = new Map(model.namedParameters())
-  const names = storedNames(parameters.keys(), layout.names(config))
+  const names = foundNames(storedNames(parameters.keys(), layout.names(config)), checkpoint)
   checkNames(model, layout, names, checkpoint, where)
   const tensors: Record<string, NamedTensor> = {}
   let loaded = 0
@@ -104,6 +104,16 @@ async function loadInto(
   }
   model.loadStateDict(tensors)
   progressCallback?.({ status: 'done', loaded, total: names.size })
+}
+
+/** Under another of their names where the file has no tensor of the first. */
+function foundNames(names: ReturnType<typeof storedNames>, { entries }: Checkpoint): ReturnType<typeof storedNames> {
+  return new Map(
+    Array.from(names, ([path, { name, rule }]) => {
+      const other = entries.has(name) ? undefined : rule.aliases?.find((alias) => entries.has(alias))
+      return [path, { name: other ?? name, rule }]
+    }),
+  )
 }
 
 function checkNames(

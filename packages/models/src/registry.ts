@@ -52,6 +52,7 @@ export const publishedTypes = {
   rwkv6: 'rwkv',
   rwkv7: 'rwkv',
   svformer: 'resformer',
+  'transfo-xl': 'transformer-xl',
   xlstm: 'xlstm',
   xLSTMLMModel: 'xlstm',
 } satisfies Record<string, PaperKey>

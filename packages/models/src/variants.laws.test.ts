@@ -7,6 +7,7 @@ import * as resformer from './resformer.js'
 import * as retnet from './retnet.js'
 import * as rwkv from './rwkv.js'
 import * as titans from './titans.js'
+import * as transformerXl from './transformer-xl.js'
 import * as xlstm from './xlstm.js'
 
 // what the tiny configuration of a paper does not reach
@@ -18,6 +19,7 @@ for (const { default: paper, moreTiny } of [
   retnet,
   rwkv,
   titans,
+  transformerXl,
   xlstm,
 ]) {
   for (const [name, tiny] of Object.entries(moreTiny)) {
