@@ -2,6 +2,8 @@ import { type BaseConfig, type Paper, type TokenModel, unknownName, withDefaults
 
 /** Every paper, by key; a paper's code is loaded when it is asked for. */
 const papers = {
+  aaren: () => import('./aaren.js'),
+  cottention: () => import('./cottention.js'),
   deltanet: () => import('./deltanet.js'),
   'forgetting-transformer': () => import('./forgetting-transformer.js'),
   'gated-deltanet': () => import('./gated-deltanet.js'),
@@ -10,6 +12,7 @@ const papers = {
   griffin: () => import('./griffin.js'),
   hgrn: () => import('./hgrn.js'),
   hgrn2: () => import('./hgrn2.js'),
+  latte: () => import('./latte.js'),
   mamba: () => import('./mamba.js'),
   mamba2: () => import('./mamba2.js'),
   'min-rnn': () => import('./min-rnn.js'),

@@ -1,4 +1,6 @@
 import { describePaper } from '@mneme/testing'
+import * as aaren from './aaren.js'
+import * as cottention from './cottention.js'
 import * as forgettingTransformer from './forgetting-transformer.js'
 import * as gateloop from './gateloop.js'
 import * as griffin from './griffin.js'
@@ -12,6 +14,8 @@ import * as xlstm from './xlstm.js'
 
 // what the tiny configuration of a paper does not reach
 for (const { default: paper, moreTiny } of [
+  aaren,
+  cottention,
   forgettingTransformer,
   gateloop,
   griffin,
