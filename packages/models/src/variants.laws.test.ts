@@ -4,6 +4,7 @@ import * as cottention from './cottention.js'
 import * as forgettingTransformer from './forgetting-transformer.js'
 import * as gateloop from './gateloop.js'
 import * as griffin from './griffin.js'
+import * as llamba from './llamba.js'
 import type { AnyPaper } from './registry.js'
 import * as resformer from './resformer.js'
 import * as retnet from './retnet.js'
@@ -19,6 +20,7 @@ for (const { default: paper, moreTiny } of [
   forgettingTransformer,
   gateloop,
   griffin,
+  llamba,
   resformer,
   retnet,
   rwkv,

@@ -1,5 +1,6 @@
 export * from './conv-mixer.js'
 export * from './diagonal-ssm.js'
+export * from './discrete-mamba2.js'
 export * from './gated-cell.js'
 export * from './gateloop.js'
 export * from './gru.js'
