@@ -19,6 +19,7 @@ export interface KvCache {
   readonly [name: string]: State
   /** `[B, S, G, K]`, rotated; null while empty. */
   readonly keys: Tensor | null
+  /** Null as well where the layer goes by the values of another. */
   readonly values: Tensor | null
   /** Tokens seen, padding included: the position of the next. */
   readonly position: number

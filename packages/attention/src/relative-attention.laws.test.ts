@@ -20,6 +20,7 @@ const variants: Readonly<Record<string, Partial<RelativeAttentionOptions>>> = {
   'no memory': { memory: 0 },
   'every query sees as many keys': { sameLength: true, memory: 6 },
   'distances clamped': { clampLength: 4 },
+  'memory of zeros': { sameLength: true, memory: 6, zeroMemory: true },
 }
 
 function make(seed: number, variant: Partial<RelativeAttentionOptions>): RelativeAttention {

@@ -110,7 +110,7 @@ describe('RelativeAttention', () => {
       const [q, k, v] = split(mixer.qkvProj.weight, 3, 0) as [Tensor, Tensor, Tensor]
       plain.qProj.weight.assign(q)
       plain.kProj.weight.assign(k)
-      plain.vProj.weight.assign(v)
+      plain.vProj?.weight.assign(v)
       plain.oProj.weight.assign(mixer.oProj.weight)
       const x = draw(5, 2, 7)
       expectClose(await read(mixer.forward(x).y), await read(plain.forward(x).y), 1e-5, 'outputs')

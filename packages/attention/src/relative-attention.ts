@@ -1,4 +1,5 @@
 import {
+  constant,
   dims,
   distanceWaves,
   Linear,
@@ -41,6 +42,8 @@ export interface RelativeAttentionOptions {
   readonly sameLength: boolean
   /** Distances beyond this count as this; 0 for none. */
   readonly clampLength: number
+  /** Whether memory starts full of zero vectors, which queries see, rather than empty. */
+  readonly zeroMemory?: boolean
   readonly projection?: LinearOptions
 }
 
@@ -96,15 +99,16 @@ export class RelativeAttention extends Module implements SequenceMixer<SegmentCa
     this.positionBias = biases.position
   }
 
-  initialState(): SegmentCache {
-    return { memory: null, segment: null }
+  initialState(batch: number): SegmentCache {
+    const { zeroMemory = false, memory, dModel } = this.options
+    return { memory: zeroMemory && memory > 0 ? constant([batch, memory, dModel], 0) : null, segment: null }
   }
 
-  forward(x: Tensor, state: SegmentCache = this.initialState(), pass?: Pass): Mixed<SegmentCache> {
+  forward(x: Tensor, state?: SegmentCache, pass?: Pass): Mixed<SegmentCache> {
     refusePadding('RelativeAttention.forward', pass)
     const { B, T, D } = dims('RelativeAttention.forward x', x, 'B T D', { D: this.options.dModel })
     const outputs: Tensor[] = []
-    let current = state
+    let current = state ?? this.initialState(B)
     for (let t = 0; t < T; ) {
       const filled = current.segment?.shape[1] ?? 0
       const size = Math.min(T - t, this.options.segment - filled)
@@ -155,8 +159,8 @@ export class RelativeAttention extends Module implements SequenceMixer<SegmentCa
   }
 
   stateBytes(length: number): number {
-    const { segment, memory, dModel } = this.options
+    const { segment, memory, dModel, zeroMemory = false } = this.options
     const open = length % segment
-    return 4 * dModel * (Math.min(length - open, memory) + open)
+    return 4 * dModel * ((zeroMemory ? memory : Math.min(length - open, memory)) + open)
   }
 }

@@ -21,6 +21,7 @@ import { evicted, keyWeights } from './cache-eviction.js'
 import type { CachePolicy } from './cache-policy.js'
 import { emptyCache, joined, type KvCache, placement, turned } from './key-cache.js'
 import { alibiSlopes, type T5Bias } from './position-bias.js'
+import { ValueResidual, type ValueRole } from './value-residual.js'
 
 export interface SoftmaxAttentionOptions {
   readonly dModel: number
@@ -41,6 +42,8 @@ export interface SoftmaxAttentionOptions {
   readonly scale?: number
   /** Scores become c tanh(score / c) before biases join; 0 for none. */
   readonly softCap?: number
+  /** What its values have to do with those of the first layer; null for nothing. */
+  readonly valueRole?: ValueRole | null
   /** Which keys the cache gives up; null for what the window needs. */
   readonly cache?: CachePolicy | null
   readonly projection?: LinearOptions
@@ -62,10 +65,12 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
   readonly traits: MixerTraits
   readonly qProj: Linear
   readonly kProj: Linear
-  readonly vProj: Linear
+  /** Null where the values of the first layer serve this one. */
+  readonly vProj: Linear | null
   readonly oProj: Linear
   readonly distanceBias: T5Bias | null
   readonly sinkLogits: Variable | null
+  readonly valueResidual: ValueResidual | null
   private readonly rotary: Rotary | null
   private readonly slopes: readonly number[] | null
   private readonly policy: CachePolicy | null
@@ -100,7 +105,9 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     // what adds the same to all scores of a query changes no weight
     const biasTrainable = options.rotary !== null || !!options.softCap || !!options.sinkLogits
     this.kProj = new Linear(dModel, nKvHeads * dHead, rng, { ...projection, biasTrainable })
-    this.vProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
+    this.valueResidual = options.valueRole ? new ValueResidual(options.valueRole) : null
+    const own = this.valueResidual?.own ?? true
+    this.vProj = own ? new Linear(dModel, nKvHeads * dHead, rng, projection) : null
     this.oProj = new Linear(nHeads * dHead, dModel, rng, options.outProjection ?? projection)
     this.rotary = options.rotary === null ? null : new Rotary(options.rotary)
     this.slopes = distanceBias === 'alibi' ? alibiSlopes(nHeads) : null
@@ -110,7 +117,12 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
 
   /** The distance to a key is counted in the cache, so nothing may be missing between. */
   private checkDistances(): void {
-    const { window, sinks = 0, distanceBias = null } = this.options
+    const { window, sinks = 0, distanceBias = null, valueRole = null } = this.options
+    if (this.policy !== null && valueRole !== null) {
+      throw new RangeError(
+        'SoftmaxAttention cache: expected no values of another layer, whose keys a policy may have given up.',
+      )
+    }
     if (sinks > 0 && window === 0) {
       throw new RangeError(`SoftmaxAttention sinks: expected a window where there are sinks, got ${sinks} without one.`)
     }
@@ -157,7 +169,11 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     const turn = (heads: Tensor): Tensor => turned(this.rotary, heads, state.position, place)
     const q = turn(split(this.qProj.forward(x), nHeads))
     const keys = joined(state.keys, turn(split(this.kProj.forward(x), nKvHeads)))
-    const values = joined(state.values, split(this.vProj.forward(x), nKvHeads))
+    const residual = this.valueResidual
+    const own = this.vProj && split(this.vProj.forward(x), nKvHeads)
+    const mixed = own && residual ? residual.mixed(own, pass) : own
+    const kept = mixed && joined(state.values, mixed)
+    const values = residual ? residual.all(kept, pass) : (kept as Tensor)
     const biases = {
       ...(this.slopes && { slopes: tensor1d([...this.slopes]) }),
       ...(this.distanceBias && { relativeBias: this.distanceBias.table() }),
@@ -169,10 +185,10 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     )
     pass?.record?.record('queries', q)
     pass?.record?.record('keys', keys)
-    const cache = { keys, values, position: state.position + T, usage: null, ...place.next }
+    const cache = { keys, values: kept, position: state.position + T, usage: null, ...place.next }
     const attrs = { scale: scale || dHead ** -0.5, softCap, sinkLogits: this.sinkLogits }
     return {
-      y: this.oProj.forward(reshape(o, [B, T, nHeads * dHead])),
+      y: this.oProj.forward(reshape(residual ? residual.output(o, own, pass) : o, [B, T, nHeads * dHead])),
       state:
         this.policy === null
           ? cache
@@ -184,7 +200,7 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
   private kept(cache: KvCache): KvCache {
     const { window, sinks = 0 } = this.options
     const { keys, values } = cache
-    if (window === 0 || keys === null || values === null) return cache
+    if (window === 0 || keys === null) return cache
     const [B, S, G, K] = keys.shape as [number, number, number, number]
     const size = window - 1
     if (S <= sinks + size) return cache
@@ -197,7 +213,7 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
       return parts.length === 1 ? (parts[0] as Tensor) : concat(parts, 1)
     }
     const documents = cache.documents && slice(cache.documents, [0, S - size], [B, size])
-    return { ...cache, keys: ends(keys), values: ends(values), documents }
+    return { ...cache, keys: ends(keys), values: values && ends(values), documents }
   }
 
   stateBytes(length: number): number {
@@ -207,6 +223,7 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
       const open = length % chunk
       return 4 * nKvHeads * (2 * dHead + (weighs === 'all' ? 1 : 0)) * (Math.min(length - open, capacity) + open)
     }
-    return 2 * 4 * nKvHeads * dHead * (window > 0 ? Math.min(length, sinks + window - 1) : length)
+    const tensors = this.vProj === null ? 1 : 2
+    return tensors * 4 * nKvHeads * dHead * (window > 0 ? Math.min(length, sinks + window - 1) : length)
   }
 }

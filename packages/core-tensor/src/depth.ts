@@ -1,4 +1,4 @@
-import { add, type Tensor } from '@tensorflow/tfjs-core'
+import { add, mul, type Tensor } from '@tensorflow/tfjs-core'
 import type { Mixed, MixerTraits, Pass, SequenceMixer } from './mixer.js'
 import { Module } from './module.js'
 import type { TokenMap } from './nn/feed-forward.js'
@@ -29,6 +29,8 @@ export interface StackOptions {
   readonly inputNorm?: TokenMap | null
   /** Of what comes out of the last layer. */
   readonly outputNorm?: TokenMap | null
+  /** What goes by each part is multiplied by this: x α + f(x). */
+  readonly residualScale?: number
 }
 
 /** A layer of a residual stack. Its state is that of its mixer, or of front and mixer. */
@@ -44,6 +46,7 @@ export class ResidualLayer extends Module implements SequenceMixer {
   constructor(
     parts: LayerParts,
     private readonly placement: 'pre' | 'post',
+    private readonly residualScale = 1,
   ) {
     super()
     this.front = parts.front ?? null
@@ -75,12 +78,17 @@ export class ResidualLayer extends Module implements SequenceMixer {
   private main(x: Tensor, state: State, pass?: Pass): Mixed<State> {
     const pre = this.placement === 'pre'
     const mixed = this.mixer.forward(pre ? apply(this.mixerNorm, x) : x, state, pass)
-    const joined = join(this.mixerJoin, mixed.y, x)
+    const joined = this.join(this.mixerJoin, mixed.y, x)
     const h = pre ? joined : apply(this.mixerNorm, joined)
     if (this.mlp === null) return { y: h, state: mixed.state }
     const mapped = this.mlp.forward(pre ? apply(this.mlpNorm, h) : h)
-    const y = join(this.mlpJoin, mapped, h)
+    const y = this.join(this.mlpJoin, mapped, h)
     return { y: pre ? y : apply(this.mlpNorm, y), state: mixed.state }
+  }
+
+  private join(by: Join | null, branch: Tensor, x: Tensor): Tensor {
+    if (by !== null) return by.forward(branch, x)
+    return add(this.residualScale === 1 ? x : mul(x, this.residualScale), branch)
   }
 
   stateBytes(length: number): number {
@@ -103,9 +111,6 @@ export function allOf(all: readonly MixerTraits[]): MixerTraits {
 
 const apply = (map: TokenMap | null, x: Tensor): Tensor => (map === null ? x : map.forward(x))
 
-const join = (by: Join | null, branch: Tensor, x: Tensor): Tensor =>
-  by === null ? add(x, branch) : by.forward(branch, x)
-
 /** Layers one after the other: itself a sequence mixer. */
 export class ResidualStack extends Module implements SequenceMixer<readonly State[]> {
   readonly inputNorm: TokenMap | null
@@ -116,7 +121,7 @@ export class ResidualStack extends Module implements SequenceMixer<readonly Stat
     super()
     this.inputNorm = options.inputNorm ?? null
     this.outputNorm = options.outputNorm ?? null
-    this.layers = layers.map((parts) => new ResidualLayer(parts, options.norm ?? 'pre'))
+    this.layers = layers.map((parts) => new ResidualLayer(parts, options.norm ?? 'pre', options.residualScale))
   }
 
   get traits(): MixerTraits {

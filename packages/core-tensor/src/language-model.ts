@@ -2,9 +2,8 @@ import { cast, div, maximum, mul, reshape, scalar, sum, type Tensor, type Variab
 import type { Mixed, MixerTraits, Pass, SequenceMixer } from './mixer.js'
 import { Module } from './module.js'
 import { softCap } from './nn/activations.js'
-import type { Embedding } from './nn/embedding.js'
+import { Embedding, type TokenEmbedding } from './nn/embedding.js'
 import type { TokenMap } from './nn/feed-forward.js'
-import type { Linear } from './nn/linear.js'
 import { affine } from './ops/affine.js'
 import { crossEntropy } from './ops/cross-entropy.js'
 import { dims } from './shape.js'
@@ -12,11 +11,11 @@ import type { State } from './state.js'
 
 /** Where input vectors and output scores come from, when it is more than a table and a matrix. */
 export interface LanguageParts {
-  readonly embedding: Embedding
+  readonly embedding: TokenEmbedding
   readonly body: SequenceMixer
   readonly norm?: TokenMap | null
-  /** Null ties the output to the embedding. */
-  readonly head: Linear | null
+  /** From `[B, T, D]` to scores; null ties the output to the embedding, which then is a table. */
+  readonly head: TokenMap | null
   /** Added to the scores, `[V]`, where the output matrix is tied and still has a bias. */
   readonly headBias?: Variable | null
   /** Multiplies the embedded tokens. */
@@ -43,11 +42,11 @@ export interface TokenModel<S extends State = State> extends Module {
 /** Embedding, body, final norm and output matrix: every decoder here is this with another body. */
 export class LanguageModel extends Module implements TokenModel {
   readonly input = 'tokens'
-  readonly embedding: Embedding
+  readonly embedding: TokenEmbedding
   readonly embeddingNorm: TokenMap | null
   readonly body: SequenceMixer
   readonly norm: TokenMap | null
-  readonly head: Linear | null
+  readonly head: TokenMap | null
   readonly headBias: Variable | null
   private readonly embeddingScale: number
   private readonly scoreCap: number | undefined
@@ -63,6 +62,9 @@ export class LanguageModel extends Module implements TokenModel {
     scoreCap,
   }: LanguageParts) {
     super()
+    if (head === null && !(embedding instanceof Embedding)) {
+      throw new TypeError('LanguageModel head: expected one, got null, which only a table of vectors can stand in for.')
+    }
     this.embedding = embedding
     this.embeddingNorm = embeddingNorm
     this.body = body
@@ -74,7 +76,7 @@ export class LanguageModel extends Module implements TokenModel {
   }
 
   get vocabulary(): number {
-    return this.embedding.weight.shape[0] as number
+    return this.embedding.vocabulary
   }
 
   get traits(): MixerTraits {
@@ -98,7 +100,8 @@ export class LanguageModel extends Module implements TokenModel {
   }
 
   private tied(h: Tensor): Tensor {
-    return affine({ x: h, weight: this.embedding.weight, ...(this.headBias && { bias: this.headBias }) }).y
+    const { weight } = this.embedding as Embedding
+    return affine({ x: h, weight, ...(this.headBias && { bias: this.headBias }) }).y
   }
 
   stateBytes(length: number): number {

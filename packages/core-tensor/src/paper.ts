@@ -40,6 +40,8 @@ export interface NameRule {
   readonly path: string
   /** Name in the file, with the same placeholders. */
   readonly name: string
+  /** Other names that a file may have it under, where it does not have that one. */
+  readonly aliases?: readonly string[]
   /** Axes of one that only the file has: 1 for `[C, W]` in the module and `[C, 1, W]` in the file. */
   readonly squeeze?: number | readonly number[]
   /** Stored `[in, out]`: transposed on load and back on save. */
@@ -54,6 +56,8 @@ export interface NameRule {
 export interface CheckpointLayout<C> {
   /** `model_type` of config.json, or the reference's name where there is none. */
   readonly modelTypes: readonly string[]
+  /** Where the classes among them stand, `owner/name`, if not where `tiny` is published. */
+  readonly repositories?: readonly string[]
   /** Whether a configuration has a published form; all have where this is absent. */
   covers?(config: C): boolean
   /** From the published config to ours; unknown keys are kept aside by the loader. */

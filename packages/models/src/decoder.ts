@@ -3,6 +3,7 @@ import {
   constant,
   Embedding,
   LanguageModel,
+  type LanguageParts,
   type LayerParts,
   Linear,
   normalInit,
@@ -41,6 +42,8 @@ export interface DecoderParts {
   readonly embeddingScale?: number
   readonly embeddingNorm?: TokenMap
   readonly scoreCap?: number
+  /** Input vectors and output scores, where they are more than a table and a matrix. */
+  readonly tokens?: (forEmbedding: Rng, forHead: Rng) => Required<Pick<LanguageParts, 'embedding' | 'head'>>
   /** A bias on the scores. */
   readonly headBias?: boolean
 }
@@ -48,26 +51,33 @@ export interface DecoderParts {
 /** Embedding, residual stack, final norm, output matrix: a decoder is this with its own layers. */
 export function decoder(config: DecoderConfig, parts: DecoderParts): LanguageModel {
   const rng = new Rng(config.seed)
-  const { vocabulary, dModel } = config
-  const embedding = new Embedding(vocabulary, dModel, rng.fork('embedding'), parts.embeddingStd, parts.unlearned)
+  const forEmbedding = rng.fork('embedding')
   const body: ResidualStack = residualStack(
     Array.from({ length: config.nLayers }, (_, i) => parts.layer(i, rng.fork(`layer ${i}`))).flat(),
     parts.stack,
   )
-  const head = config.tieEmbeddings
-    ? null
-    : new Linear(dModel, vocabulary, rng.fork('head'), {
-        bias: parts.headBias ?? false,
-        ...(parts.headStd !== undefined && { init: normalInit(parts.headStd) }),
-      })
+  const forHead = rng.fork('head')
+  const tokens = parts.tokens?.(forEmbedding, forHead) ?? plainTokens(config, parts, forEmbedding, forHead)
   return new LanguageModel({
-    embedding,
+    ...tokens,
     body: parts.around?.(body, rng.fork('around')) ?? body,
     norm: parts.scored?.(rng.fork('scored')) ?? parts.norm,
-    head,
-    headBias: parts.headBias && head === null ? parameter(constant([vocabulary], 0)) : null,
+    headBias: parts.headBias && tokens.head === null ? parameter(constant([config.vocabulary], 0)) : null,
     embeddingScale: parts.embeddingScale ?? 1,
     embeddingNorm: parts.embeddingNorm ?? null,
     ...(parts.scoreCap !== undefined && { scoreCap: parts.scoreCap }),
   })
+}
+
+function plainTokens(
+  { vocabulary, dModel, tieEmbeddings }: DecoderConfig,
+  { embeddingStd, unlearned, headStd, headBias = false }: DecoderParts,
+  forEmbedding: Rng,
+  forHead: Rng,
+): Required<Pick<LanguageParts, 'embedding' | 'head'>> {
+  const head = { bias: headBias, ...(headStd !== undefined && { init: normalInit(headStd) }) }
+  return {
+    embedding: new Embedding(vocabulary, dModel, forEmbedding, embeddingStd, unlearned),
+    head: tieEmbeddings ? null : new Linear(dModel, vocabulary, forHead, head),
+  }
 }

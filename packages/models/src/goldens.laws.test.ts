@@ -13,7 +13,7 @@ import { inPieces, read, type Sequence, span, within } from '@mneme/testing/subj
 import { expectClose, tolerances } from '@mneme/testing/tolerance'
 import { cast, concat, div, equal, mul, slice, sum, type Tensor, type Tensor2D, zeros } from '@tensorflow/tfjs-core'
 import { describe, test } from 'vitest'
-import { fromPretrained, type Pretrained } from './pretrained.js'
+import { fromPretrained, type LoadOptions, type Pretrained } from './pretrained.js'
 import { loadPaper, publishedTypes } from './registry.js'
 
 /** float32 against float32, both with their own order of summation. */
@@ -21,10 +21,11 @@ const STEPS = 1e-4
 /** A software GPU takes a tenth of a second a token. */
 const STEPPED = process.env.MNEME_BACKEND === 'webgpu' ? 8 : undefined
 
-/** What the checkpoint says it is. */
+/** What the checkpoint says it is, or the variant of it that the file of its code is named after. */
 function typeOf(golden: Golden): string | null {
   if (!golden.files.includes('config.json') || !golden.files.includes('grads.safetensors')) return null
-  const { model_type: type, reference } = golden.json('config')
+  const { model_type: given, reference } = golden.json('config')
+  const type = variantOf(golden) ?? given
   return String(
     type ??
       String(reference ?? '')
@@ -32,6 +33,13 @@ function typeOf(golden: Golden): string | null {
         .at(-1)
         ?.trim(),
   )
+}
+
+/** A variant under the name of its ancestor is called after the file of its code: `modeling_ancestor_variant.py`. */
+function variantOf(golden: Golden): string | null {
+  const type = String(golden.json('config').model_type)
+  const [, code, variant] = /modeling_([a-z]+)(?:_([a-z]+))?\.py$/.exec(String(golden.json('meta').files)) ?? []
+  return code === type ? (variant ?? type) : null
 }
 
 /** Who wrote it: `owner/name`. */
@@ -43,19 +51,21 @@ const libraries = ['huggingface/transformers', 'fla-org/flash-linear-attention']
 /** A type of the same name in another repository is another model. */
 async function isOurs(golden: Golden, type: string): Promise<boolean> {
   const { checkpoint, tiny } = await loadPaper(publishedTypes[type as keyof typeof publishedTypes])
-  const reference = checkpoint?.publish(tiny).reference
   const wrote = repository(golden.json('meta').reference)
-  return reference === undefined ? libraries.includes(wrote) : repository(reference) === wrote
+  if (type !== golden.json('config').model_type && type === variantOf(golden)) return true
+  const reference = checkpoint?.publish(tiny).reference
+  const known = checkpoint?.repositories ?? (reference === undefined ? libraries : [repository(reference)])
+  return known.includes(wrote)
 }
 
 for (const golden of goldens()) {
   const type = typeOf(golden)
   if (type === null || !Object.hasOwn(publishedTypes, type)) continue
-  if (await isOurs(golden, type)) describeGolden(golden)
+  if (await isOurs(golden, type)) describeGolden(golden, type === variantOf(golden) ? { modelType: type } : {})
 }
 
 /** Published weights give the authors' scores, step by step too, and the authors' gradients. */
-function describeGolden(golden: Golden): void {
+function describeGolden(golden: Golden, options: LoadOptions): void {
   describe(`golden ${golden.name}`, () => {
     const expected = golden.read('expected')
     const ids = expected.get('input_ids') ?? expected.get('tokens')
@@ -64,7 +74,7 @@ function describeGolden(golden: Golden): void {
     if (scores) {
       test('scores: whole, in pieces, token by token', async () => {
         await within(async () => {
-          const { model } = await fromPretrained(goldenDirectory(golden))
+          const { model } = await fromPretrained(goldenDirectory(golden), options)
           const x = toTensor(ids as GoldenTensor)
           const T = x.shape[1] as number
           const limit = Math.max(tolerances.forward(), 2e-5)
@@ -108,7 +118,7 @@ function describeGolden(golden: Golden): void {
 
     test('gradients of every parameter', async () => {
       await within(async () => {
-        const pretrained = await fromPretrained(goldenDirectory(golden))
+        const pretrained = await fromPretrained(goldenDirectory(golden), options)
         const { model } = pretrained
         const grads = golden.read('grads')
         const parameters = [...model.namedParameters()].filter(([, v]) => v.trainable)

@@ -52,7 +52,7 @@ export class WithLandmarks extends Module implements TokenModel<LandmarkState> {
   }
 
   get traits(): MixerTraits {
-    return { ...this.inner.traits, padding: false }
+    return { ...this.inner.traits, padding: false, packing: false }
   }
 
   initialState(batch: number): LandmarkState {

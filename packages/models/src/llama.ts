@@ -32,7 +32,7 @@ export interface LlamaConfig extends DecoderConfig {
 /** Llama around any mixer that takes the options of its attention. */
 export function llamaDecoder(
   config: LlamaConfig,
-  attention = (options: SoftmaxAttentionOptions, rng: Rng): SequenceMixer =>
+  attention: (options: SoftmaxAttentionOptions, rng: Rng, layer: number) => SequenceMixer = (options, rng) =>
     new SoftmaxAttention(options, rng) as unknown as SequenceMixer,
 ): LanguageModel {
   const { dModel, nHeads, nKvHeads, dHead, dInner, window, normEps, ropeBase, ropeScaling } = config
@@ -44,9 +44,9 @@ export function llamaDecoder(
     embeddingStd: config.initStd,
     headStd: config.initStd,
     norm: new RMSNorm(dModel, normEps),
-    layer: (_, rng) => ({
+    layer: (layer, rng) => ({
       mixerNorm: new RMSNorm(dModel, normEps),
-      mixer: attention(options, rng),
+      mixer: attention(options, rng, layer),
       mlpNorm: new RMSNorm(dModel, normEps),
       mlp: new SwiGLU(dModel, dInner, rng, { bias: config.mlpBias, init }),
     }),

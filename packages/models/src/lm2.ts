@@ -55,7 +55,7 @@ class BankedAttention extends Module implements SequenceMixer<Lm2State> {
   }
 
   get traits(): MixerTraits {
-    return { ...this.attention.traits, padding: false }
+    return { ...this.attention.traits, padding: false, packing: false }
   }
 
   initialState(batch: number): Lm2State {

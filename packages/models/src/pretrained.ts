@@ -17,6 +17,8 @@ export interface LoadOptions {
   readonly paper?: string
   /** Laid over what config.json says. */
   readonly config?: object
+  /** What the folder holds, where its authors publish a variant under the name of its ancestor: 'svformer'. */
+  readonly modelType?: string
   readonly signal?: AbortSignal
   /** Called as tensors arrive. */
   readonly progressCallback?: (event: LoadProgress) => void
@@ -47,7 +49,8 @@ export async function fromPretrained(directory: CheckpointDirectory, options: Lo
   const where = directory.name ?? 'checkpoint'
   const source = await directory.open('config.json')
   if (source === null) throw new Error(`${where}: expected config.json, got no such file. Is this a model's folder?`)
-  const published = parseConfigJson(new TextDecoder().decode(await source.read(0, source.size)), `${where}/config.json`)
+  const file = parseConfigJson(new TextDecoder().decode(await source.read(0, source.size)), `${where}/config.json`)
+  const published = options.modelType === undefined ? file : { ...file, model_type: options.modelType }
   const { paper, layout } = await paperOf(published, `${where}/config.json`, options.paper)
   const config = withDefaults(`config of ${paper.card.key}`, layout.config(published), options.config)
   const checkpoint = await openCheckpoint(directory)
@@ -113,15 +116,23 @@ async function loadInto(
   progressCallback?.({ status: 'done', loaded, total: names.size })
 }
 
-/** The names as this file has them: with the layout's prefix, or without where it has none with it. */
+/**
+ * The names as this file has them: with the layout's prefix, or without where it has none with it; under another of their
+ * names where the file has no tensor of the first.
+ */
 function namesIn(
-  checkpoint: Checkpoint,
+  { entries }: Checkpoint,
   names: ReturnType<typeof storedNames>,
   prefix = '',
 ): ReturnType<typeof storedNames> {
-  if (prefix === '' || [...checkpoint.entries.keys()].some((name) => name.startsWith(prefix))) return names
-  const bare = (name: string): string => (name.startsWith(prefix) ? name.slice(prefix.length) : name)
-  return new Map(Array.from(names, ([path, { name, rule }]) => [path, { name: bare(name), rule }]))
+  const prefixed = prefix === '' || [...entries.keys()].some((name) => name.startsWith(prefix))
+  const found = (name: string): string => (!prefixed && name.startsWith(prefix) ? name.slice(prefix.length) : name)
+  return new Map(
+    Array.from(names, ([path, { name, rule }]) => {
+      const other = entries.has(found(name)) ? undefined : rule.aliases?.find((alias) => entries.has(found(alias)))
+      return [path, { name: found(other ?? name), rule }]
+    }),
+  )
 }
 
 function checkNames(

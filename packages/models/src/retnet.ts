@@ -1,8 +1,9 @@
-import type { LanguageModel, Paper } from '@mneme/core-tensor'
+import type { CheckpointLayout, LanguageModel, Paper } from '@mneme/core-tensor'
 import { Retention } from '@mneme/recurrent/retention'
 import { type FlaConfig, flaDecoder, flaLayout, inMixer, projections } from './fla.js'
 import { flagOf, numberOf, oneOf } from './published.js'
 import { withoutVectorDecay } from './recipes.js'
+import { fromTorchscale, noTorchscale, torchscaleDecoder, torchscaleNames, toTorchscale } from './retnet-torchscale.js'
 
 export interface RetNetConfig extends FlaConfig {
   readonly nHeads: number
@@ -11,9 +12,35 @@ export interface RetNetConfig extends FlaConfig {
   readonly expandV: number
   readonly ropeBase: number
   readonly chunk: number
+  /** The form of flash-linear-attention, or that of the authors' library. */
+  readonly form: 'fla' | 'torchscale'
+  /** What only 'torchscale' has. */
+  readonly torchscale: {
+    /**
+     * `recurrent` keeps one memory. `parallel` divides each row of scores by its own sum as well, as the authors do
+     * outside of decoding, and so keeps every key: the difference is that of an epsilon.
+     */
+    readonly compute: 'recurrent' | 'parallel'
+    /** Width of values, all heads together; stands for expandV. */
+    readonly valueWidth: number
+    /** Decays by head: 1 − 2^(−5−h), or from 31/32 to 511/512, evenly in the logarithm of what is lost. */
+    readonly decays: 'powers' | 'even'
+    /** Whether the feed-forward is gated. */
+    readonly gated: boolean
+    readonly activation: 'gelu' | 'relu' | 'swish'
+    /** Norm inside a feed-forward that is not gated. */
+    readonly innerNorm: 'none' | 'layer' | 'rms'
+    readonly postNorm: boolean
+    /** Whether what goes by each part is multiplied by (2 L)^1/4. */
+    readonly deepNorm: boolean
+    readonly scaleEmbeddings: boolean
+    readonly embeddingNorm: boolean
+    /** The token of padding, whose row lookups do not teach. */
+    readonly paddingId: number | null
+  }
 }
 
-const checkpoint = flaLayout<RetNetConfig>({
+const flaCheckpoint = flaLayout<RetNetConfig>({
   modelType: 'retnet',
   architecture: 'RetNetForCausalLM',
   read(published) {
@@ -33,6 +60,8 @@ const checkpoint = flaLayout<RetNetConfig>({
       expandV: numberOf(published, 'expand_v', 2),
       ropeBase: 10000,
       chunk: 64,
+      form: 'fla',
+      torchscale: noTorchscale,
     }
   },
   write: ({ nHeads, expandK, expandV }) => ({
@@ -45,6 +74,15 @@ const checkpoint = flaLayout<RetNetConfig>({
   }),
   mixer: [...projections('q', 'k', 'v', 'g', 'o'), inMixer('gNorm.weight', 'g_norm_swish_gate.weight')],
 })
+
+const checkpoint: CheckpointLayout<RetNetConfig> = {
+  modelTypes: ['retnet'],
+  config: (published) =>
+    'decoder_embed_dim' in published ? fromTorchscale(published) : flaCheckpoint.config(published),
+  publish: (config) => (config.form === 'fla' ? flaCheckpoint.publish(config) : toTorchscale(config)),
+  names: (config) => (config.form === 'fla' ? flaCheckpoint.names(config) : torchscaleNames(config)),
+  ignore: [/retnet_rel_pos\.(angle|decay)$/],
+}
 
 /** RetNet: Sun et al. 2023, arXiv:2307.08621. */
 const paper: Paper<RetNetConfig, LanguageModel> = {
@@ -60,7 +98,8 @@ const paper: Paper<RetNetConfig, LanguageModel> = {
     state: 'S, H K V values a layer',
     cost: 'O(D² + H K V)',
     differs: [
-      'The form of flash-linear-attention, whose checkpoints load: rotations pair features half a head apart, the norm by head has a weight, the feed-forward is SwiGLU, and scores are not normalised by rows, which the norm makes no difference of. The torchscale form is not here.',
+      'The form of flash-linear-attention: rotations pair features half a head apart, the norm by head has a weight, the feed-forward is SwiGLU, and scores are not normalised by rows, which the norm makes no difference of but for its epsilon.',
+      "form: 'torchscale' is that of the authors' library, in the files of its common port. The library normalises rows of scores by their sums in its parallel form and not while decoding; here compute: 'parallel' does so always, which keeps every key, and 'recurrent' never. Files say which by forward_impl.",
     ],
     claim:
       'Character model of the novel: a lower loss than linear attention without decay; decoding takes the same time and bytes at any length, where softmax attention grows.',
@@ -73,6 +112,8 @@ const paper: Paper<RetNetConfig, LanguageModel> = {
     expandK: 1,
     expandV: 2,
     ropeBase: 10000,
+    form: 'fla',
+    torchscale: { ...noTorchscale, valueWidth: 128 },
     dInner: 128,
     normEps: 1e-6,
     chunk: 64,
@@ -88,6 +129,8 @@ const paper: Paper<RetNetConfig, LanguageModel> = {
     expandK: 1,
     expandV: 1.5,
     ropeBase: 10000,
+    form: 'fla',
+    torchscale: noTorchscale,
     dInner: 8,
     normEps: 1e-6,
     chunk: 4,
@@ -96,8 +139,40 @@ const paper: Paper<RetNetConfig, LanguageModel> = {
     seed: 0,
   },
   recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
-  build: (config) => flaDecoder(config, (projection, rng) => new Retention({ ...config, projection }, rng)),
+  build: (config) =>
+    config.form === 'torchscale'
+      ? torchscaleDecoder(config)
+      : flaDecoder(config, (projection, rng) => new Retention({ ...config, projection }, rng)),
   checkpoint,
+}
+
+/** Small configurations of what `tiny` does not reach, by name, for the laws. */
+export const moreTiny: Readonly<Record<string, RetNetConfig>> = {
+  torchscale: {
+    ...paper.tiny,
+    form: 'torchscale',
+    torchscale: { ...noTorchscale, valueWidth: 12, scaleEmbeddings: true, embeddingNorm: true },
+  },
+  'torchscale, rows by scores': {
+    ...paper.tiny,
+    form: 'torchscale',
+    torchscale: { ...noTorchscale, compute: 'parallel', valueWidth: 12, gated: false, innerNorm: 'layer' },
+    tieEmbeddings: false,
+  },
+  'torchscale, deep': {
+    ...paper.tiny,
+    form: 'torchscale',
+    torchscale: {
+      ...noTorchscale,
+      valueWidth: 8,
+      decays: 'even',
+      gated: false,
+      activation: 'swish',
+      innerNorm: 'rms',
+      postNorm: true,
+      deepNorm: true,
+    },
+  },
 }
 
 export default paper

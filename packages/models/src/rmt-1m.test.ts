@@ -1,4 +1,4 @@
-import { type State, valueAndGrads } from '@mneme/core-tensor'
+import { type Embedding, type State, valueAndGrads } from '@mneme/core-tensor'
 import { read, span, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
 import { concat, mean, square, type Tensor, tensor2d } from '@tensorflow/tfjs-core'
@@ -49,7 +49,7 @@ describe('RMT as an encoder', () => {
         const tokens = [...Array<number>(7).fill(0), ...Array<number>(7).fill(1), ...Array<number>(7).fill(2)]
         const x = tensor2d([tokens], [1, 21], 'int32')
         const last = (): Tensor => mean(square(span(model.forward(x).y, 14, 7)))
-        const [grad] = valueAndGrads(last, [model.embedding.weight]).grads as [Tensor]
+        const [grad] = valueAndGrads(last, [(model.embedding as Embedding).weight]).grads as [Tensor]
         const row = (await read(grad)).slice(0, tiny.dModel)
         expect(
           row.some((g) => g !== 0),

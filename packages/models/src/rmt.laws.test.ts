@@ -1,4 +1,4 @@
-import { type State, valueAndGrads } from '@mneme/core-tensor'
+import { type Embedding, type State, valueAndGrads } from '@mneme/core-tensor'
 import { type GoldenTensor, goldenDirectory, goldens, toTensor } from '@mneme/testing/goldens'
 import { read, span, within } from '@mneme/testing/subject'
 import { expectClose, tolerances } from '@mneme/testing/tolerance'
@@ -54,7 +54,7 @@ describe('recurrent memory transformer', () => {
         const model = rmt.build({ ...tiny, tieEmbeddings: false, backprop, uncut })
         const x = ids(0, 1, 0, 1, 0, 2, 3, 2, 3, 2, 4, 5, 4, 5, 4)
         const last = (): Tensor => mean(square(span(model.forward(x).y, 10, 5)))
-        const [grad] = valueAndGrads(last, [model.embedding.weight]).grads as [Tensor]
+        const [grad] = valueAndGrads(last, [(model.embedding as Embedding).weight]).grads as [Tensor]
         const first = (await read(grad)).slice(0, 2 * tiny.dModel)
         expect(
           first.some((g) => g !== 0),

@@ -1,14 +1,26 @@
-import { Embedding, LanguageModel, Linear, type Paper, RMSNorm, Rng, SwiGLU } from '@mneme/core-tensor'
+import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
+import {
+  Embedding,
+  LanguageModel,
+  Linear,
+  type Paper,
+  RMSNorm,
+  Rng,
+  type SequenceMixer,
+  SwiGLU,
+} from '@mneme/core-tensor'
 import { MemoryAsContext } from '@mneme/memory/memory-as-context'
+import { MemoryAsGate, MemoryAsLayer } from '@mneme/memory/memory-beside-attention'
 import { NeuralMemory } from '@mneme/memory/neural-memory'
+import { PersistentTokens } from '@mneme/memory/persistent-tokens'
 import { type DecoderConfig, decoder } from './decoder.js'
 import { withoutVectorDecay } from './recipes.js'
 import { checkpoint } from './titans-checkpoint.js'
 import { PortBody } from './titans-port.js'
 
 export interface TitansConfig extends DecoderConfig {
-  /** Memory alone, memory in the context of attention, or the latter in the form of the titans-pytorch port. */
-  readonly variant: 'lmm' | 'mac' | 'mac-port'
+  /** Memory alone; in the context, as a gate or as a layer of attention; or in its context as the titans-pytorch port has it. */
+  readonly variant: 'lmm' | 'mac' | 'mag' | 'mal' | 'mac-port'
   /** Heads of the attention, and their width. */
   readonly nHeads: number
   readonly dHead: number
@@ -85,16 +97,25 @@ function build(config: TitansConfig): LanguageModel {
   return decoder(config, {
     embeddingStd: 0.02,
     norm: new RMSNorm(dModel, normEps),
-    layer: (_, rng) => {
-      const longTerm = new NeuralMemory(memory, rng)
-      return {
-        mixerNorm: new RMSNorm(dModel, normEps),
-        mixer: variant === 'lmm' ? longTerm : new MemoryAsContext(longTerm, config, rng),
-        mlpNorm: new RMSNorm(dModel, normEps),
-        mlp: new SwiGLU(dModel, dInner, rng),
-      }
-    },
+    layer: (_, rng) => ({
+      mixerNorm: new RMSNorm(dModel, normEps),
+      mixer: mixer(config, new NeuralMemory(memory, rng), rng),
+      mlpNorm: new RMSNorm(dModel, normEps),
+      mlp: new SwiGLU(dModel, dInner, rng),
+    }),
   })
+}
+
+function mixer(config: TitansConfig, memory: NeuralMemory, rng: Rng): SequenceMixer {
+  const { variant, dModel, nHeads, dHead, persistent, segment, ropeBase } = config
+  if (variant === 'lmm') return memory
+  if (variant === 'mac') return new MemoryAsContext(memory, config, rng)
+  // persistent tokens come first, and so are the keys that stay visible beyond the window
+  const sliding = { window: segment, sinks: persistent, rotary: { dims: dHead, base: ropeBase } }
+  const attention = new SoftmaxAttention({ dModel, nHeads, nKvHeads: nHeads, dHead, ...sliding }, rng)
+  const both =
+    variant === 'mag' ? new MemoryAsGate(memory, attention, config) : new MemoryAsLayer(memory, attention, dModel)
+  return new PersistentTokens(both, { dModel, count: persistent }, rng)
 }
 
 const defaults: TitansConfig = {
@@ -169,6 +190,8 @@ const tinyPort: TitansConfig = {
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, TitansConfig>> = {
   lmm: { ...tiny, variant: 'lmm', memoryHeads: 2, momentum: false, memoryNorm: false, tieEmbeddings: true },
+  mag: { ...tiny, variant: 'mag', memoryHeads: 2, segment: 5, persistent: 2 },
+  mal: { ...tiny, variant: 'mal', memoryNorm: false, segment: 5, persistent: 0 },
   'mac-port': tinyPort,
   'mac-port, every option': {
     ...tinyPort,
@@ -213,7 +236,7 @@ const paper: Paper<TitansConfig, LanguageModel> = {
       'Gates are one number a head and token, the simpler of the two forms the paper allows; the decay gate starts nearly shut, and steps are at most 0.03: the gradients of a chunk are all taken at one point, and with momentum they add up. The last matrix of a memory starts at zero, so that what nothing was stored in recalls nothing.',
       'SiLU comes before the short convolution of queries, keys and values, for which the paper gives no order.',
       "The paper leaves open the norm and gate of the memory's output (RMSNorm by head, SiLU), the gating of MAC (a product of normed attention and the sigmoid of normed memory, as its gated variant), chunk sizes, and positions (rotary inside a segment).",
-      'LMM has no persistent tokens. MAG and MAL are not here yet.',
+      'LMM has no persistent tokens. In MAG and MAL they stand ahead of the sequence, for memory and attention alike, and the window counts the keys behind them.',
       "variant 'mac-port' is the titans-pytorch port's model, which differs from the paper: gates from the mean of a chunk, reads that lag by a chunk, long-term tokens between segments, axial positions, no convolutions. Its published weights load. Keys are turned by their position in the sequence in every form; the port's cached decoding turns them by the place in the window, unlike its own parallel form. One residual stream, without hyper-connections.",
     ],
     claim:

@@ -1,10 +1,11 @@
-import { RelativeAttention } from '@mneme/attention/relative-attention'
+import { RelativeAttention, type RelativeBiases } from '@mneme/attention/relative-attention'
 import {
-  type CheckpointLayout,
+  AdaptiveEmbedding,
+  AdaptiveSoftmax,
   FeedForward,
   type LanguageModel,
+  type LanguageParts,
   LayerNorm,
-  type NameRule,
   normal,
   normalInit,
   type Paper,
@@ -13,8 +14,8 @@ import {
   relu,
 } from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { flagOf, numberOf, type PublishedConfig } from './published.js'
 import { withoutVectorDecay } from './recipes.js'
+import { checkpoint } from './transformer-xl-checkpoint.js'
 
 export interface TransformerXlConfig extends DecoderConfig {
   readonly nHeads: number
@@ -27,27 +28,50 @@ export interface TransformerXlConfig extends DecoderConfig {
   readonly sameLength: boolean
   /** Distances beyond this count as this; 0 for none. */
   readonly clampLength: number
+  /** Whether memory starts full of zero vectors, which queries see, rather than empty. */
+  readonly zeroMemory: boolean
+  /** Whether each layer has its own two vectors that stand in for the query's position, rather than all the same. */
+  readonly untiedBiases: boolean
+  /** Embedding and softmax in bands of frequency; null for a table, and a bias on its scores. */
+  readonly adaptive: {
+    /** First tokens of the bands behind the most frequent ones; none for one band. */
+    readonly cutoffs: readonly number[]
+    /** Each band's vectors are narrower than those of the band before by this. */
+    readonly divisor: number
+    readonly dEmbedding: number
+    /** Bands whose projection to scores is that of the embedding. */
+    readonly tiedProjections: readonly boolean[]
+    /** Order of the bands' own scores: the authors' code has the last first. */
+    readonly clusters: 'forward' | 'backward'
+  } | null
   readonly normEps: number
   readonly initStd: number
+  /** Whose names a file has. */
+  readonly layout: 'authors' | 'transformers'
 }
 
 function build(config: TransformerXlConfig): LanguageModel {
   const { dModel, nHeads, dHead, dInner, normEps, initStd } = config
   const init = normalInit(initStd)
-  const rng = new Rng(config.seed).fork('biases')
-  // one pair for all layers
-  const biases = {
+  const pair = (rng: Rng): RelativeBiases => ({
     content: parameter(normal(rng, [nHeads, dHead], initStd)),
     position: parameter(normal(rng, [nHeads, dHead], initStd)),
-  }
+  })
+  const shared = config.untiedBiases ? null : pair(new Rng(config.seed).fork('biases'))
+  const { adaptive } = config
   return decoder(config, {
+    ...(adaptive && { tokens: (...rngs: readonly [Rng, Rng]) => adaptiveTokens(config, adaptive, ...rngs) }),
     embeddingStd: initStd,
     embeddingScale: Math.sqrt(dModel),
-    ...(config.tieEmbeddings ? { headBias: true } : { headStd: initStd }),
+    ...(config.tieEmbeddings && adaptive === null ? { headBias: true } : { headStd: initStd }),
     norm: null,
     stack: { norm: 'post' },
     layer: (_, layerRng) => ({
-      mixer: new RelativeAttention({ ...config, projection: { bias: false, init } }, biases, layerRng),
+      mixer: new RelativeAttention(
+        { ...config, projection: { bias: false, init } },
+        shared ?? pair(layerRng.fork('biases')),
+        layerRng,
+      ),
       mixerNorm: new LayerNorm(dModel, normEps),
       mlp: new FeedForward(dModel, dInner, layerRng, { init }, relu),
       mlpNorm: new LayerNorm(dModel, normEps),
@@ -55,77 +79,16 @@ function build(config: TransformerXlConfig): LanguageModel {
   })
 }
 
-/** The authors' code can do more than is read here: those settings must be at rest. */
-function atRest(published: PublishedConfig): void {
-  const cutoffs = (published.cutoffs ?? []) as readonly number[]
-  if (cutoffs.length > 0 || numberOf(published, 'div_val', 1) !== 1) {
-    throw new RangeError(
-      'config.json cutoffs: expected a plain softmax, got an adaptive one. Load a model without cutoffs.',
-    )
-  }
-  if (numberOf(published, 'd_embed', numberOf(published, 'd_model')) !== numberOf(published, 'd_model')) {
-    throw new RangeError('config.json d_embed: expected d_model, got another width.')
-  }
-}
-
-const checkpoint: CheckpointLayout<TransformerXlConfig> = {
-  modelTypes: ['MemTransformerLM'],
-  config(published) {
-    atRest(published)
-    return {
-      vocabulary: numberOf(published, 'n_token'),
-      dModel: numberOf(published, 'd_model'),
-      nLayers: numberOf(published, 'n_layer'),
-      nHeads: numberOf(published, 'n_head'),
-      dHead: numberOf(published, 'd_head'),
-      dInner: numberOf(published, 'd_inner'),
-      segment: numberOf(published, 'tgt_len'),
-      memory: numberOf(published, 'mem_len'),
-      sameLength: flagOf(published, 'same_length', false),
-      clampLength: Math.max(0, numberOf(published, 'clamp_len', -1)),
-      tieEmbeddings: flagOf(published, 'tie_weight', true),
-      normEps: 1e-5,
-      initStd: 0.02,
-      seed: 0,
-    }
-  },
-  publish: (config) => ({
-    reference: 'kimiyoung/transformer-xl, pytorch/mem_transformer.py, MemTransformerLM',
-    n_token: config.vocabulary,
-    d_model: config.dModel,
-    d_embed: config.dModel,
-    n_layer: config.nLayers,
-    n_head: config.nHeads,
-    d_head: config.dHead,
-    d_inner: config.dInner,
-    tgt_len: config.segment,
-    mem_len: config.memory,
-    ext_len: 0,
-    same_length: config.sameLength,
-    clamp_len: config.clampLength || -1,
-    tie_weight: config.tieEmbeddings,
-    tie_projs: [false],
-    cutoffs: [],
-    div_val: 1,
-  }),
-  names: (config): readonly NameRule[] => [
-    { path: 'embedding.weight', name: 'word_emb.emb_layers.0.weight' },
-    { path: 'body.layers.{i}.mixer.qkvProj.weight', name: 'layers.{i}.dec_attn.qkv_net.weight' },
-    { path: 'body.layers.{i}.mixer.relProj.weight', name: 'layers.{i}.dec_attn.r_net.weight' },
-    { path: 'body.layers.{i}.mixer.oProj.weight', name: 'layers.{i}.dec_attn.o_net.weight' },
-    { path: 'body.layers.{i}.mixer.contentBias', name: 'r_w_bias' },
-    { path: 'body.layers.{i}.mixer.positionBias', name: 'r_r_bias' },
-    ...(['weight', 'bias'] as const).flatMap((kind) => [
-      { path: `body.layers.{i}.mixerNorm.${kind}`, name: `layers.{i}.dec_attn.layer_norm.${kind}` },
-      { path: `body.layers.{i}.mlp.upProj.${kind}`, name: `layers.{i}.pos_ff.CoreNet.0.${kind}` },
-      { path: `body.layers.{i}.mlp.downProj.${kind}`, name: `layers.{i}.pos_ff.CoreNet.3.${kind}` },
-      { path: `body.layers.{i}.mlpNorm.${kind}`, name: `layers.{i}.pos_ff.layer_norm.${kind}` },
-    ]),
-    ...(config.tieEmbeddings
-      ? [{ path: 'headBias', name: 'crit.out_layers.0.bias' }]
-      : [{ path: 'head.weight', name: 'crit.out_layers.0.weight' }]),
-  ],
-  ignore: [/^pos_emb\.inv_freq$/],
+function adaptiveTokens(
+  { vocabulary, dModel, initStd, tieEmbeddings }: TransformerXlConfig,
+  adaptive: NonNullable<TransformerXlConfig['adaptive']>,
+  forEmbedding: Rng,
+  forHead: Rng,
+): Required<Pick<LanguageParts, 'embedding' | 'head'>> {
+  const sizes = { ...adaptive, vocabulary, dModel, std: initStd, projectionStd: initStd / 2 }
+  const embedding = new AdaptiveEmbedding(sizes, forEmbedding)
+  const head = new AdaptiveSoftmax({ embedding }, { ...adaptive, tied: tieEmbeddings }, forHead)
+  return { embedding, head }
 }
 
 /** Transformer-XL: Dai et al. 2019, arXiv:1901.02860. */
@@ -143,7 +106,8 @@ const paper: Paper<TransformerXlConfig, LanguageModel> = {
     state: 'inputs of the last M tokens and of the open segment, (M + L) D values a layer',
     cost: 'O(D² + (M + L) D)',
     differs: [
-      'A plain softmax over the vocabulary, without the adaptive bands of the word-level models.',
+      'A plain softmax over the vocabulary unless adaptive is given: then embedding and softmax in bands of frequency, as the word-level models have them.',
+      'Files of transformers (transfo-xl) start from a memory of zero vectors that queries see, which zeroMemory is; their segments are those of the caller, here 128 tokens unless tgt_len says otherwise. pre_lnorm is refused.',
       'A segment may be fed in parts: its tokens become memory when it is full, as in training.',
     ],
     claim:
@@ -160,8 +124,12 @@ const paper: Paper<TransformerXlConfig, LanguageModel> = {
     memory: 64,
     sameLength: false,
     clampLength: 0,
+    zeroMemory: false,
+    untiedBiases: false,
+    adaptive: null,
     normEps: 1e-5,
     initStd: 0.02,
+    layout: 'authors',
     tieEmbeddings: true,
     seed: 0,
   },
@@ -176,8 +144,12 @@ const paper: Paper<TransformerXlConfig, LanguageModel> = {
     memory: 7,
     sameLength: false,
     clampLength: 9,
+    zeroMemory: false,
+    untiedBiases: false,
+    adaptive: null,
     normEps: 1e-5,
     initStd: 0.4,
+    layout: 'authors',
     tieEmbeddings: true,
     seed: 0,
   },
@@ -188,6 +160,31 @@ const paper: Paper<TransformerXlConfig, LanguageModel> = {
   },
   build,
   checkpoint,
+}
+
+/** Small configurations of what `tiny` does not reach, by name, for the laws. */
+export const moreTiny: Readonly<Record<string, TransformerXlConfig>> = {
+  'bands of frequency, memory of zeros': {
+    ...paper.tiny,
+    sameLength: true,
+    // at this width no ReLU stands at its kink, where finite differences say nothing
+    dInner: 6,
+    zeroMemory: true,
+    untiedBiases: true,
+    adaptive: {
+      cutoffs: [4, 9],
+      divisor: 2,
+      dEmbedding: 8,
+      tiedProjections: [false, true, false],
+      clusters: 'forward',
+    },
+    layout: 'transformers',
+  },
+  'bands of one width': {
+    ...paper.tiny,
+    adaptive: { cutoffs: [5], divisor: 1, dEmbedding: 5, tiedProjections: [false, true], clusters: 'backward' },
+    tieEmbeddings: false,
+  },
 }
 
 export default paper

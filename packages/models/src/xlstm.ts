@@ -1,23 +1,31 @@
 import {
   type CheckpointLayout,
+  gelu,
   type LanguageModel,
-  type NameRule,
+  LayerNorm,
+  type LayerParts,
   normalInit,
   type Paper,
   RMSNorm,
+  type Rng,
   SwiGLU,
 } from '@mneme/core-tensor'
 import { MLSTM } from '@mneme/recurrent/mlstm'
+import { MlstmBlock } from '@mneme/recurrent/mlstm-block'
+import { SLSTM } from '@mneme/recurrent/slstm'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { flagOf, numberOf, oneOf } from './published.js'
 import { withoutVectorDecay } from './recipes.js'
+import { from7B, namesOf7B, to7B } from './xlstm-layout-7b.js'
+import { fromBlocks, namesOfBlocks, noBlocks, toBlocks } from './xlstm-layout-blocks.js'
 
 export interface XlstmConfig extends DecoderConfig {
+  /** The block of the 7B model, or those of the first paper: xLSTM[a:b]. */
+  readonly form: '7B' | 'blocks'
   readonly nHeads: number
   /** Widths of keys and of values, all heads together, over dModel. */
   readonly expandK: number
   readonly expandV: number
-  /** Inner width of the SwiGLU feed-forward. */
+  /** Inner width of the gated feed-forward; in 'blocks' that behind an sLSTM, 0 for none. */
   readonly dInner: number
   /** Soft bounds of the gates' pre-activations and of the scores. */
   readonly gateCap: number
@@ -31,9 +39,26 @@ export interface XlstmConfig extends DecoderConfig {
   readonly initStd: number | null
   /** Whether a file keeps q, k, v and o, both gates, and both maps of the feed-forward in one tensor each. */
   readonly fused: boolean
+  /** What only 'blocks' has. */
+  readonly blocks: {
+    /** Layers of scalar memory, counted from 0, and their heads; the others have a matrix memory. */
+    readonly slstmAt: readonly number[]
+    readonly slstmHeads: number
+    readonly slstmConvWidth: number
+    /** Width that a layer of matrix memory projects up to. */
+    readonly dMemory: number
+    readonly convWidth: number
+    /** Channels of a block of the maps to queries, keys and values. */
+    readonly mapBlock: number
+    /** Whether linear maps of matrix memories, and those of feed-forwards, have biases. */
+    readonly bias: boolean
+    readonly mlpBias: boolean
+    readonly finalNorm: boolean
+  }
 }
 
 function build(config: XlstmConfig): LanguageModel {
+  if (config.form === 'blocks') return buildBlocks(config)
   const { dModel, dInner, normEps, scoreCap } = config
   const std = config.initStd ?? Math.sqrt(2 / (5 * dModel))
   const projection = { bias: false, init: normalInit(std) }
@@ -51,124 +76,49 @@ function build(config: XlstmConfig): LanguageModel {
   })
 }
 
-/** The library's rounding of the inner width, which is no true ceiling. */
-function innerWidth(dModel: number, factor: number, multiple: number): number {
-  return Math.floor((dModel * factor + multiple - 1) / multiple) * multiple
-}
-
-/** Maps that a fused file keeps in one tensor, each with its number of rows, in the file's order. */
-function sharing(prefix: string, name: string, parts: readonly (readonly [path: string, rows: number])[]): NameRule[] {
-  const of = parts.reduce((total, [, rows]) => total + rows, 0)
-  let from = 0
-  return parts.map(([path, rows]) => {
-    const rule: NameRule = { path: `${prefix}.${path}`, name, rows: [from, from + rows, of] }
-    from += rows
-    return rule
+function buildBlocks(config: XlstmConfig): LanguageModel {
+  const { dModel, nLayers, dInner, normEps, initStd, blocks } = config
+  const std = initStd ?? Math.sqrt(2 / (5 * dModel))
+  const outInit = normalInit(initStd ?? 2 / (nLayers * Math.sqrt(dModel)))
+  const norm = (): LayerNorm => new LayerNorm(dModel, normEps, { bias: false, offset: 1 })
+  const scalar = (layer: number, rng: Rng): LayerParts => ({
+    mixerNorm: norm(),
+    mixer: new SLSTM(
+      {
+        ...config,
+        nHeads: blocks.slstmHeads,
+        convWidth: blocks.slstmConvWidth,
+        depth: nLayers === 1 ? 0 : layer / (nLayers - 1),
+        normOffset: 1,
+      },
+      rng,
+    ),
+    ...(dInner > 0 && {
+      mlpNorm: norm(),
+      mlp: new SwiGLU(dModel, dInner, rng, { bias: blocks.mlpBias, init: normalInit(std) }, gelu),
+    }),
+  })
+  const matrix = (rng: Rng): LayerParts => ({
+    mixerNorm: norm(),
+    mixer: new MlstmBlock({ ...config, ...blocks, dInner: blocks.dMemory, normOffset: 1, outInit }, rng),
+  })
+  return decoder(config, {
+    embeddingStd: std,
+    headStd: std,
+    norm: blocks.finalNorm ? norm() : null,
+    layer: (layer, rng) => (blocks.slstmAt.includes(layer) ? scalar(layer, rng) : matrix(rng)),
   })
 }
 
-function names({ fused, dModel, nHeads, expandK, expandV, dInner }: XlstmConfig): NameRule[] {
-  const [mixer, mlp] = ['body.layers.{i}.mixer', 'body.layers.{i}.mlp']
-  const block = 'backbone.blocks.{i}'
-  const [dKeys, dValues] = [Math.trunc(dModel * expandK), Math.trunc(dModel * expandV)]
-  const single = (prefix: string, path: string, name: string): NameRule => ({ path: `${prefix}.${path}`, name })
-  const theirs = `${block}.mlstm_layer`
-  const maps = fused
-    ? [
-        ...sharing(mixer, `${theirs}.qkv_opreact.weight`, [
-          ['qProj.weight', dKeys],
-          ['kProj.weight', dKeys],
-          ['vProj.weight', dValues],
-          ['outputGate.weight', dValues],
-        ]),
-        ...['weight', 'bias'].flatMap((p) =>
-          sharing(mixer, `${theirs}.ifgate_preact.${p}`, [
-            [`inputGate.${p}`, nHeads],
-            [`forgetGate.${p}`, nHeads],
-          ]),
-        ),
-        ...sharing(mlp, `${block}.ffn.proj_up_gate_z.weight`, [
-          ['gateProj.weight', dInner],
-          ['upProj.weight', dInner],
-        ]),
-      ]
-    : [
-        ...['q', 'k', 'v'].map((p) => single(mixer, `${p}Proj.weight`, `${theirs}.${p}.weight`)),
-        single(mixer, 'outputGate.weight', `${theirs}.ogate_preact.weight`),
-        ...['weight', 'bias'].flatMap((p) => [
-          single(mixer, `inputGate.${p}`, `${theirs}.igate_preact.${p}`),
-          single(mixer, `forgetGate.${p}`, `${theirs}.fgate_preact.${p}`),
-        ]),
-        single(mlp, 'gateProj.weight', `${block}.ffn.proj_up_gate.weight`),
-        single(mlp, 'upProj.weight', `${block}.ffn.proj_up.weight`),
-      ]
-  return [
-    { path: 'embedding.weight', name: 'backbone.embeddings.weight' },
-    { path: 'body.layers.{i}.mixerNorm.weight', name: `${block}.norm_mlstm.weight` },
-    ...maps,
-    single(mixer, 'norm.weight', `${theirs}.multihead_norm.weight`),
-    single(mixer, 'outProj.weight', `${theirs}.out_proj.weight`),
-    { path: 'body.layers.{i}.mlpNorm.weight', name: `${block}.norm_ffn.weight` },
-    single(mlp, 'downProj.weight', `${block}.ffn.proj_down.weight`),
-    { path: 'norm.weight', name: 'backbone.out_norm.weight' },
-    { path: 'head.weight', name: 'lm_head.weight' },
-  ]
-}
-
 const checkpoint: CheckpointLayout<XlstmConfig> = {
-  modelTypes: ['xlstm'],
-  config(published) {
-    if (flagOf(published, 'use_bias', false)) {
-      throw new RangeError('config.json use_bias: expected false, got true. Biases beside those of gates are not here.')
-    }
-    const dModel = numberOf(published, 'embedding_dim', numberOf(published, 'hidden_size', 4096))
-    const multiple = numberOf(published, 'ffn_round_up_to_multiple_of', 64)
-    return {
-      vocabulary: numberOf(published, 'vocab_size'),
-      dModel,
-      nLayers: numberOf(published, 'num_blocks', numberOf(published, 'num_hidden_layers', 32)),
-      nHeads: numberOf(published, 'num_heads'),
-      expandK: numberOf(published, 'qk_dim_factor', 0.5),
-      expandV: numberOf(published, 'v_dim_factor', 1),
-      dInner: innerWidth(dModel, numberOf(published, 'ffn_proj_factor', 2.667), multiple),
-      gateCap: numberOf(published, 'gate_soft_cap', 15),
-      scoreCap: numberOf(published, 'output_logit_soft_cap', 30),
-      inputGateBias: -10,
-      eps: numberOf(published, 'eps', 1e-6),
-      normEps: numberOf(published, 'norm_eps', 1e-6),
-      chunk: 64,
-      initStd: null,
-      fused: oneOf(published, 'weight_mode', ['single', 'fused'], 'single') === 'fused',
-      tieEmbeddings: flagOf(published, 'tie_word_embeddings', false),
-      seed: 0,
-    }
-  },
-  publish: (config) => ({
-    model_type: 'xlstm',
-    architectures: ['xLSTMForCausalLM'],
-    vocab_size: config.vocabulary,
-    embedding_dim: config.dModel,
-    hidden_size: config.dModel,
-    num_blocks: config.nLayers,
-    num_hidden_layers: config.nLayers,
-    num_heads: config.nHeads,
-    qk_dim_factor: config.expandK,
-    v_dim_factor: config.expandV,
-    // a factor that the library rounds to this very width
-    ffn_proj_factor: config.dInner / config.dModel,
-    ffn_round_up_to_multiple_of: 1,
-    gate_soft_cap: config.gateCap,
-    output_logit_soft_cap: config.scoreCap,
-    eps: config.eps,
-    norm_eps: config.normEps,
-    use_bias: false,
-    weight_mode: config.fused ? 'fused' : 'single',
-    tie_word_embeddings: config.tieEmbeddings,
-  }),
-  names,
+  modelTypes: ['xlstm', 'xLSTMLMModel'],
+  repositories: ['NX-AI/xlstm'],
+  config: (published) => (published.model_type === undefined ? fromBlocks(published) : from7B(published)),
+  publish: (config) => (config.form === 'blocks' ? toBlocks(config) : to7B(config)),
+  names: (config) => (config.form === 'blocks' ? namesOfBlocks(config) : namesOf7B(config)),
 }
 
-/** xLSTM 7B: Beck et al. 2025, arXiv:2503.13427. */
+/** xLSTM: Beck et al. 2024, arXiv:2405.04517, and xLSTM 7B: Beck et al. 2025, arXiv:2503.13427. */
 const paper: Paper<XlstmConfig, LanguageModel> = {
   card: {
     key: 'xlstm',
@@ -183,7 +133,8 @@ const paper: Paper<XlstmConfig, LanguageModel> = {
     state: 'C, n and m: H K V + H K + H values a layer',
     cost: 'O(D² + H K V)',
     differs: [
-      'The block of the 7B model, mLSTM alone; sLSTM and the blocks xLSTM[a:b] of the first paper (arXiv:2405.04517) are not here.',
+      "form: 'blocks' is xLSTM[a:b] of the first paper (arXiv:2405.04517), its blocks as NX-AI/xlstm has them; blocks.slstmAt says which layers are sLSTM.",
+      "Weights that the authors' CUDA kernel of sLSTM has saved are refused: they lie in another order. Save with the vanilla backend.",
       "Every linear map starts with the embedding's deviation; the paper starts the last map of each part smaller, by depth.",
       'Published files with biases beside those of the gates are refused.',
     ],
@@ -194,6 +145,7 @@ const paper: Paper<XlstmConfig, LanguageModel> = {
     vocabulary: 256,
     dModel: 64,
     nLayers: 2,
+    form: '7B',
     nHeads: 2,
     expandK: 0.5,
     expandV: 1,
@@ -206,6 +158,7 @@ const paper: Paper<XlstmConfig, LanguageModel> = {
     chunk: 64,
     initStd: null,
     fused: false,
+    blocks: { ...noBlocks, slstmAt: [1], dMemory: 128 },
     tieEmbeddings: false,
     seed: 0,
   },
@@ -213,6 +166,7 @@ const paper: Paper<XlstmConfig, LanguageModel> = {
     vocabulary: 13,
     dModel: 8,
     nLayers: 2,
+    form: '7B',
     nHeads: 2,
     expandK: 0.5,
     expandV: 1,
@@ -225,12 +179,37 @@ const paper: Paper<XlstmConfig, LanguageModel> = {
     chunk: 4,
     initStd: 0.4,
     fused: true,
+    blocks: noBlocks,
     tieEmbeddings: false,
     seed: 0,
   },
-  recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
+  recipe: {
+    lr: 3e-3,
+    weightDecay: 0.1,
+    groups: [...withoutVectorDecay, { match: /\.(skip|[qkv]Bias)$/, weightDecay: 0 }],
+  },
   build,
   checkpoint,
+}
+
+/** Small configurations of what `tiny` does not reach, by name, for the laws. */
+export const moreTiny: Readonly<Record<string, XlstmConfig>> = {
+  blocks: {
+    ...paper.tiny,
+    form: 'blocks',
+    nLayers: 2,
+    fused: false,
+    blocks: { ...noBlocks, slstmAt: [1], slstmHeads: 4, slstmConvWidth: 2, dMemory: 8, bias: true, mlpBias: true },
+  },
+  'blocks, sLSTM alone': {
+    ...paper.tiny,
+    form: 'blocks',
+    nLayers: 1,
+    dInner: 0,
+    fused: false,
+    blocks: { ...noBlocks, slstmAt: [0], finalNorm: false },
+    tieEmbeddings: true,
+  },
 }
 
 export default paper

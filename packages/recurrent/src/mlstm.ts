@@ -43,8 +43,8 @@ export type MlstmState = {
 }
 
 /** Gates at padding: nothing comes in, nothing goes. */
-const SHUT = -1e30
-const OPEN = 1e3
+export const SHUT = -1e30
+export const OPEN = 1e3
 
 /**
  * mLSTM: a matrix memory for each head, with an exponential input gate and a forget gate, read over a normaliser.
@@ -88,7 +88,7 @@ export class MLSTM extends Module implements SequenceMixer<MlstmState> {
     this.outputGate = new Linear(D, this.dValues, rng, projection)
     // gates start the same for every token: shut for input, and from 3 to 6 over the heads for what is kept
     this.inputGate = gate(D, H, rng, () => inputGateBias)
-    this.forgetGate = gate(D, H, rng, (h) => (H === 1 ? 3 : 3 + (3 * h) / (H - 1)))
+    this.forgetGate = gate(D, H, rng, (h) => forgetBias(h, H))
     this.norm = new GroupNorm(H, this.dValues, normEps, { bias: projection.bias ?? false })
     this.outProj = new Linear(this.dValues, D, rng, projection)
   }
@@ -132,7 +132,11 @@ export class MLSTM extends Module implements SequenceMixer<MlstmState> {
   }
 }
 
-function gate(dModel: number, heads: number, rng: Rng, bias: (head: number) => number): Linear {
+/** From 3 to 6 over the heads. */
+export const forgetBias = (head: number, heads: number): number => (heads === 1 ? 3 : 3 + (3 * head) / (heads - 1))
+
+/** Gates `[B, T, H]` that start the same for every token. */
+export function gate(dModel: number, heads: number, rng: Rng, bias: (head: number) => number): Linear {
   const linear = new Linear(dModel, heads, rng, { init: (_, shape) => zeros([...shape]) })
   const start = tensor1d(Float32Array.from({ length: heads }, (_, h) => bias(h)))
   linear.bias?.assign(start)
@@ -141,7 +145,7 @@ function gate(dModel: number, heads: number, rng: Rng, bias: (head: number) => n
 }
 
 /** The gate at tokens, and `otherwise` at padding. */
-function atTokens(x: Tensor, gaps: Gaps | null, otherwise: number): Tensor {
+export function atTokens(x: Tensor, gaps: Gaps | null, otherwise: number): Tensor {
   if (gaps === null) return x
   const isToken = expandDims(gaps.tokens, 2)
   return add(mul(x, isToken), mul(sub(1, isToken), otherwise))

@@ -15,3 +15,12 @@ const options: RetentionOptions = {
 
 describeMixer('Retention', (seed) => new Retention(options, new Rng(seed)), D)
 describeMixer('Retention, not turned', (seed) => new Retention({ ...options, ropeBase: null }, new Rng(seed)), D)
+
+const torchscale = { rotation: 'neighbours', normWeight: false, valueWidth: 10, logDecay: [-0.1, -0.3] } as const
+for (const rows of ['by decays', 'by scores'] as const) {
+  describeMixer(
+    `Retention, rows divided ${rows}`,
+    (seed) => new Retention({ ...options, ...torchscale, rows }, new Rng(seed)),
+    D,
+  )
+}

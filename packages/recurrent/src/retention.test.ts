@@ -1,9 +1,10 @@
-import { gatedLinearAttention, normal, Rng } from '@mneme/core-tensor'
+import { gatedLinearAttention, normal, type RMSNorm, Rng } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { fill, matMul, mul, ones, reshape, tensor, transpose } from '@tensorflow/tfjs-core'
+import { fill, matMul, mul, ones, reshape, type Tensor, tensor, transpose } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { Retention, type RetentionOptions, retentionLogDecay } from './retention.js'
+import { retentionByRows } from './retention-by-rows.js'
 
 const D = 8
 const options: RetentionOptions = {
@@ -53,7 +54,7 @@ describe('Retention', () => {
         }),
       )
       const o = matMul(mul(scores, tensor(fades, [H, T, T])), heads(mixer.vProj.forward(x), V))
-      const normed = reshape(mixer.gNorm.forward(transpose(o, [1, 0, 2])), [1, T, H * V])
+      const normed = reshape((mixer.gNorm as RMSNorm).forward(transpose(o, [1, 0, 2])), [1, T, H * V])
       const gate = await read(mixer.gProj.forward(x))
       const silu = tensor(
         gate.map((g) => g / (1 + Math.exp(-g))),
@@ -78,9 +79,41 @@ describe('Retention', () => {
     await within(async () => {
       const mixer = new Retention(options, new Rng(6))
       const { state } = mixer.forward(fill([1, 10_000, D], 0.1))
-      expect(4 * state.memory.size).toBe(mixer.stateBytes())
-      expect((await read(state.memory)).every(Number.isFinite)).toBe(true)
+      const memory = state.memory as Tensor
+      expect(4 * memory.size).toBe(mixer.stateBytes(10_000))
+      expect((await read(memory)).every(Number.isFinite)).toBe(true)
       mixer.dispose()
+    })
+  })
+})
+
+describe('rows of scores', () => {
+  test('however they are divided, the norm behind them leaves the same', async () => {
+    await within(async () => {
+      const make = (rows: NonNullable<RetentionOptions['rows']>): Retention =>
+        new Retention({ ...options, rows, normEps: 0 }, new Rng(1))
+      const [plain, byDecays, byScores] = [make('plain'), make('by decays'), make('by scores')]
+      const x = normal(new Rng(2), [2, 9, D], 1)
+      const expected = await read(plain.forward(x).y)
+      expectClose(await read(byDecays.forward(x).y), expected, 1e-5, 'by decays')
+      expectClose(await read(byScores.forward(x).y), expected, 1e-5, 'by scores')
+      for (const mixer of [plain, byDecays, byScores]) mixer.dispose()
+    })
+  })
+
+  test('by hand: q = k = 1, v = 1, 1, over the root of 1 and of 1 + 31/32, then over what is more than 1', async () => {
+    await within(async () => {
+      const one = ones([1, 2, 1, 1])
+      const sum = 1 + 31 / 32
+      const o = await read(retentionByRows(one, one, one, retentionLogDecay(1)))
+      expectClose(o, [1, 1], 1e-6, 'reads')
+      const half = fill([1, 2, 1, 1], 0.5)
+      expectClose(
+        await read(retentionByRows(half, one, one, retentionLogDecay(1))),
+        [0.5, Math.sqrt(sum) / 2],
+        1e-6,
+        'halves',
+      )
     })
   })
 })

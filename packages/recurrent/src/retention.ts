@@ -6,30 +6,40 @@ import {
   gatedLinearAttention,
   Linear,
   type LinearOptions,
+  linearScan,
   type Mixed,
   type MixerTraits,
   Module,
+  overGaps,
   type Pass,
   RMSNorm,
   type Rng,
   Rotary,
+  type RotaryOptions,
+  refusePadding,
+  rmsNorm,
   type SequenceMixer,
   silu,
+  tokenAt,
 } from '@mneme/core-tensor'
 import {
   add,
   cast,
+  concat,
   cumsum,
   expandDims,
   fill,
   maximum,
   mul,
+  ones,
   reshape,
+  rsqrt,
   slice,
   sub,
   type Tensor,
   tensor,
 } from '@tensorflow/tfjs-core'
+import { retentionByRows } from './retention-by-rows.js'
 
 export interface RetentionOptions {
   readonly dModel: number
@@ -37,16 +47,38 @@ export interface RetentionOptions {
   /** Width of keys and of values, all heads together, over dModel. */
   readonly expandK: number
   readonly expandV: number
+  /** Width of values, all heads together, where it is not `expandV` times dModel. */
+  readonly valueWidth?: number
   /** Of the frequencies that queries and keys are turned by; null for no turning. */
   readonly ropeBase: number | null
+  /**
+   * Which features turn together: those half a head apart, by base^(-2m/K), or neighbours, by base^(-m/(K/2-1)), whose
+   * last frequency is exactly 1/base.
+   */
+  readonly rotation?: 'half' | 'neighbours'
+  /** Logarithms of the decays, by head; `retentionLogDecay` where none are given. */
+  readonly logDecay?: readonly number[]
+  /**
+   * Divides each row of scores: by nothing; by the root of the sum of its decays; or by that, and then by the sum of what
+   * is left, as absolute values between 1 and 50000, which gradients do not flow through. The last needs every key again,
+   * so that the state grows. None matters but through the epsilon of the norm behind it.
+   */
+  readonly rows?: 'plain' | 'by decays' | 'by scores'
   readonly normEps: number
+  /** Whether the norm has a weight. */
+  readonly normWeight?: boolean
   /** Tokens a block of matrix products; changes cost, not results. */
   readonly chunk: number
   readonly projection?: LinearOptions
 }
 
 export type RetentionState = {
-  readonly memory: Tensor
+  /** Null where rows are divided by their scores: then keys, turned, and values of every token. */
+  readonly memory: Tensor | null
+  readonly keys: Tensor | null
+  readonly values: Tensor | null
+  /** Sum of the decays so far, `[B, H]`; null where rows are not divided by it, or from what is counted. */
+  readonly decays: Tensor | null
   /** Positions so far, padding counted. */
   readonly position: number
   /** Tokens of each row so far, `[B]`; null as long as every position was a token. */
@@ -66,28 +98,34 @@ export function retentionLogDecay(nHeads: number): number[] {
  * q and k are turned by their position, so that a score depends on the distance; the norm is by head. State S
  * `[B, H, K, V]`, constant in T. Time O(T K V) a head, in chunks of matrix products.
  * Paper: Sun et al. 2023, arXiv:2307.08621, section 2.
- * Differs: the norm has a weight, rotations pair features half a head apart, and scores are not normalised by rows, as in
- * the form that flash-linear-attention publishes.
+ * Differs: unless asked for, the norm has a weight, rotations pair features half a head apart, and scores are not
+ * normalised by rows, as in the form that flash-linear-attention publishes.
  */
 export class Retention extends Module implements SequenceMixer<RetentionState> {
-  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
+  readonly traits: MixerTraits
   readonly qProj: Linear
   readonly kProj: Linear
   readonly vProj: Linear
   readonly gProj: Linear
-  readonly gNorm: RMSNorm
+  readonly gNorm: RMSNorm | null
   readonly oProj: Linear
   private readonly rotary: Rotary | null
   private readonly dKey: number
   private readonly dValue: number
+  private readonly logDecay: readonly number[]
+  private readonly rows: 'plain' | 'by decays' | 'by scores'
 
   constructor(
     private readonly options: RetentionOptions,
     rng: Rng,
   ) {
     super()
-    const { dModel, nHeads, expandK, expandV, ropeBase, normEps, projection = { bias: false } } = options
-    const [keyWidth, valueWidth] = [Math.trunc(dModel * expandK), Math.trunc(dModel * expandV)]
+    const { dModel, nHeads, expandK, expandV, normEps, projection = { bias: false } } = options
+    const { valueWidth = Math.trunc(dModel * expandV), normWeight = true } = options
+    const keyWidth = Math.trunc(dModel * expandK)
+    this.rows = options.rows ?? 'plain'
+    const bounded = this.rows !== 'by scores'
+    this.traits = { causal: true, padding: bounded, constantState: bounded }
     for (const width of [keyWidth, valueWidth]) {
       if (width % nHeads === 0) continue
       throw new RangeError(`Retention nHeads: expected a divisor of the inner width ${width}, got ${nHeads}.`)
@@ -98,22 +136,29 @@ export class Retention extends Module implements SequenceMixer<RetentionState> {
     this.kProj = new Linear(dModel, keyWidth, rng, projection)
     this.vProj = new Linear(dModel, valueWidth, rng, projection)
     this.gProj = new Linear(dModel, valueWidth, rng, projection)
-    this.gNorm = new RMSNorm(this.dValue, normEps)
+    this.gNorm = normWeight ? new RMSNorm(this.dValue, normEps) : null
     this.oProj = new Linear(valueWidth, dModel, rng, projection)
-    this.rotary = ropeBase === null ? null : new Rotary({ dims: this.dKey, base: ropeBase })
+    const turns = rotation(this.dKey, options)
+    this.rotary = turns === null ? null : new Rotary(turns)
+    this.logDecay = options.logDecay ?? retentionLogDecay(nHeads)
   }
 
   initialState(batch: number): RetentionState {
+    const { nHeads: H } = this.options
     return {
-      memory: constant([batch, this.options.nHeads, this.dKey, this.dValue], 0),
+      memory: this.rows === 'by scores' ? null : constant([batch, H, this.dKey, this.dValue], 0),
+      keys: null,
+      values: null,
+      decays: this.rows === 'by decays' ? constant([batch, H], 0) : null,
       position: 0,
       rowPositions: null,
     }
   }
 
   forward(x: Tensor, state?: RetentionState, pass?: Pass): Mixed<RetentionState> {
-    const { dModel, nHeads: H, chunk } = this.options
+    const { dModel, nHeads: H } = this.options
     const { B, T } = dims('Retention.forward x', x, 'B T D', { D: dModel })
+    if (!this.traits.padding) refusePadding('Retention.forward', pass)
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('Retention.forward', pass, B, T)
     const counted = countedTokens(before, gaps, B, T)
@@ -124,34 +169,78 @@ export class Retention extends Module implements SequenceMixer<RetentionState> {
       const positions = cast(maximum(sub(counted, 1), 0), 'int32')
       return this.rotary.forwardAt(heads, positions, before.position + T)
     }
-    const k = turned(this.kProj.forward(x))
-    const decay = tensor(retentionLogDecay(H), [1, 1, H, 1])
-    const isToken = gaps && reshape(gaps.tokens, [B, T, 1, 1])
-    const { o, state: memory } = gatedLinearAttention(
-      {
-        q: turned(this.qProj.forward(x)),
-        k: isToken ? mul(k, isToken) : k,
-        v: reshape(this.vProj.forward(x), [B, T, H, this.dValue]),
-        logDecay: isToken ? mul(decay, isToken) : decay,
-        ...(gaps && { resets: gaps.starts }),
-        state: before.memory,
-      },
-      { chunk },
-    )
-    pass?.record?.record('memory', memory)
-    const read = reshape(this.gNorm.forward(o), [B, T, H * this.dValue])
+    const heads = {
+      q: turned(this.qProj.forward(x)),
+      k: turned(this.kProj.forward(x)),
+      v: reshape(this.vProj.forward(x), [B, T, H, this.dValue]),
+    }
+    const { o, ...memory } = this.rows === 'by scores' ? this.byRows(heads, before) : this.scanned(heads, before, gaps)
+    if (memory.memory) pass?.record?.record('memory', memory.memory)
+    const normed = this.gNorm ? this.gNorm.forward(o) : rmsNorm({ x: o }, { eps: this.options.normEps }).y
+    const read = reshape(normed, [B, T, H * this.dValue])
     return {
       y: this.oProj.forward(mul(read, silu(this.gProj.forward(x)))),
       state: {
-        memory,
+        ...memory,
         position: before.position + T,
         rowPositions: counted && reshape(slice(counted, [0, T - 1], [B, 1]), [B]),
       },
     }
   }
 
-  stateBytes(): number {
-    return 4 * this.options.nHeads * this.dKey * this.dValue
+  private scanned({ q, k, v }: Heads, before: RetentionState, gaps: Gaps | null): Read {
+    const { nHeads: H, chunk } = this.options
+    const [B, T] = q.shape as [number, number]
+    const decay = tensor([...this.logDecay], [1, 1, H, 1])
+    const isToken = gaps && reshape(gaps.tokens, [B, T, 1, 1])
+    const { o, state: memory } = gatedLinearAttention(
+      {
+        q,
+        k: isToken ? mul(k, isToken) : k,
+        v,
+        logDecay: isToken ? mul(decay, isToken) : decay,
+        ...(gaps && { resets: gaps.starts }),
+        ...(before.memory && { state: before.memory }),
+      },
+      { chunk },
+    )
+    const rest = { memory, keys: null, values: null }
+    if (before.decays === null) return { o, ...rest, decays: null }
+    const factors = mul(tensor(this.logDecay.map(Math.exp), [1, 1, H]), ones([B, T, 1]))
+    const { h } = linearScan({ ...overGaps(factors, ones([B, T, H]), gaps), h0: before.decays })
+    // padding ahead of every token has a sum of nothing
+    return { o: mul(o, expandDims(rsqrt(maximum(h, 1)), 3)), ...rest, decays: tokenAt(h, T - 1) }
+  }
+
+  private byRows({ q, k, v }: Heads, before: RetentionState): Read {
+    const keys = before.keys === null ? k : concat([before.keys, k], 1)
+    const values = before.values === null ? v : concat([before.values, v], 1)
+    return { o: retentionByRows(q, keys, values, this.logDecay), memory: null, keys, values, decays: null }
+  }
+
+  stateBytes(length: number): number {
+    const { nHeads: H } = this.options
+    if (this.rows === 'by scores') return 4 * H * (this.dKey + this.dValue) * length
+    return 4 * H * (this.dKey * this.dValue + (this.rows === 'by decays' ? 1 : 0))
+  }
+}
+
+interface Heads {
+  readonly q: Tensor
+  readonly k: Tensor
+  readonly v: Tensor
+}
+
+type Read = Omit<RetentionState, 'position' | 'rowPositions'> & { readonly o: Tensor }
+
+function rotation(dKey: number, { ropeBase, rotation = 'half' }: RetentionOptions): RotaryOptions | null {
+  if (ropeBase === null) return null
+  if (rotation === 'half') return { dims: dKey, base: ropeBase }
+  const last = Math.max(dKey / 2 - 1, 1)
+  return {
+    dims: dKey,
+    layout: 'interleaved',
+    frequencies: Array.from({ length: dKey / 2 }, (_, m) => ropeBase ** (-m / last)),
   }
 }
 

@@ -29,6 +29,8 @@ export interface SlstmOptions {
   /** Where the layer stands in its stack, 0 the first and 1 the last: how the forget gates' biases spread at first. */
   readonly depth: number
   readonly normEps: number
+  /** 1 where the norm's weight is what a channel's factor has beyond 1. */
+  readonly normOffset?: 0 | 1
 }
 
 export type SlstmState = {
@@ -68,7 +70,7 @@ export class SLSTM extends Module implements SequenceMixer<SlstmState> {
     rng: Rng,
   ) {
     super()
-    const { dModel: D, nHeads: H, convWidth, depth, normEps } = options
+    const { dModel: D, nHeads: H, convWidth, depth, normEps, normOffset = 0 } = options
     if (D % H !== 0) throw new RangeError(`SLSTM nHeads: expected a divisor of the width ${D}, got ${H}.`)
     const K = D / H
     const projection = (): Variable => parameter(normal(rng, [H, K, K], Math.sqrt(2 / (5 * D))))
@@ -79,7 +81,7 @@ export class SLSTM extends Module implements SequenceMixer<SlstmState> {
     this.outputGate = projection()
     this.recurrentWeight = parameter(constant([H, 4 * K, K], 0))
     this.bias = parameter(biases(D, K, depth))
-    this.norm = new GroupNorm(H, D, normEps, { bias: false })
+    this.norm = new GroupNorm(H, D, normEps, { bias: false, offset: normOffset })
   }
 
   initialState(batch: number): SlstmState {

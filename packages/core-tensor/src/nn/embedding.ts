@@ -5,8 +5,15 @@ import { embedding } from '../ops/embedding.js'
 import type { Rng } from '../rng.js'
 import { stopGradient } from '../state.js'
 
+/** Vectors for tokens. */
+export interface TokenEmbedding extends Module {
+  readonly vocabulary: number
+  /** int32 `[B, T]` to `[B, T, D]`. */
+  forward(ids: Tensor): Tensor
+}
+
 /** A table of vectors, `[V, D]`, looked up by whole numbers. */
-export class Embedding extends Module {
+export class Embedding extends Module implements TokenEmbedding {
   readonly weight: Variable
 
   /** @param unlearned a row that learns nothing from being looked up: PyTorch's `padding_idx` */
@@ -19,6 +26,10 @@ export class Embedding extends Module {
   ) {
     super()
     this.weight = parameter(normal(rng, [vocabulary, dModel], std))
+  }
+
+  get vocabulary(): number {
+    return this.weight.shape[0] as number
   }
 
   /** int32 `[...]` to `[..., D]`. */

@@ -33,9 +33,10 @@ export class SwiGLU extends Module implements TokenMap {
   }
 }
 
-/** `down(activation(up x))`, the feed-forward of the first transformers. */
+/** `down(activation(up x))`, the feed-forward of the first transformers; with a norm inside, `down(norm(activation(up x)))`. */
 export class FeedForward extends Module implements TokenMap {
   readonly upProj: Linear
+  readonly innerNorm: TokenMap | null
   readonly downProj: Linear
 
   constructor(
@@ -45,13 +46,16 @@ export class FeedForward extends Module implements TokenMap {
     options: LinearOptions = {},
     private readonly activation: Activation = gelu,
     output: LinearOptions = options,
+    innerNorm: TokenMap | null = null,
   ) {
     super()
     this.upProj = new Linear(dModel, dInner, rng, options)
+    this.innerNorm = innerNorm
     this.downProj = new Linear(dInner, dModel, rng, output)
   }
 
   forward(x: Tensor): Tensor {
-    return this.downProj.forward(this.activation(this.upProj.forward(x)))
+    const h = this.activation(this.upProj.forward(x))
+    return this.downProj.forward(this.innerNorm ? this.innerNorm.forward(h) : h)
   }
 }

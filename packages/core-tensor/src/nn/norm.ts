@@ -36,24 +36,33 @@ export class RMSNorm extends Module {
 /** A channel's factor, where a norm keeps it as what it has beyond `offset`. */
 const beyond = (offset: number, weight: Tensor): Tensor => (offset === 0 ? weight : add(weight, offset))
 
+export interface NormOptions {
+  /** `fixed`: zeros that checkpoints hold and training leaves alone. */
+  readonly bias?: boolean | 'fixed'
+  /** 1 where the weight is what a channel's factor has beyond 1, and starts at 0. */
+  readonly offset?: 0 | 1
+}
+
 /** Layer normalisation over the last axis, any rank. Source: arXiv:1607.06450. */
 export class LayerNorm extends Module {
   readonly weight: Variable
-  readonly bias: Variable
+  readonly bias: Variable | null
+  private readonly offset: 0 | 1
 
-  /** @param options.bias `fixed`: zeros that checkpoints hold and training leaves alone */
   constructor(
     width: number,
     readonly eps = 1e-5,
-    options: { readonly bias?: 'learned' | 'fixed' } = {},
+    { bias = true, offset = 0 }: NormOptions = {},
   ) {
     super()
-    this.weight = parameter(constant([width], 1))
-    this.bias = parameter(constant([width], 0), options.bias !== 'fixed')
+    this.offset = offset
+    this.weight = parameter(constant([width], 1 - offset))
+    this.bias = bias ? parameter(constant([width], 0), bias !== 'fixed') : null
   }
 
   forward(x: Tensor): Tensor {
-    return layerNorm({ x, weight: this.weight, bias: this.bias }, { eps: this.eps }).y
+    const weight = beyond(this.offset, this.weight)
+    return layerNorm({ x, weight, ...(this.bias && { bias: this.bias }) }, { eps: this.eps }).y
   }
 }
 
@@ -61,23 +70,25 @@ export class LayerNorm extends Module {
 export class GroupNorm extends Module {
   readonly weight: Variable
   readonly bias: Variable | null
+  private readonly offset: 0 | 1
 
   constructor(
     readonly groups: number,
     readonly width: number,
     readonly eps = 1e-5,
-    options: { readonly bias?: boolean } = {},
+    { bias = true, offset = 0 }: NormOptions = {},
   ) {
     super()
     if (width % groups !== 0)
       throw new RangeError(`GroupNorm: expected a width in multiples of ${groups}, got ${width}.`)
-    this.weight = parameter(constant([width], 1))
-    this.bias = (options.bias ?? true) ? parameter(constant([width], 0)) : null
+    this.offset = offset
+    this.weight = parameter(constant([width], 1 - offset))
+    this.bias = bias ? parameter(constant([width], 0)) : null
   }
 
   forward(x: Tensor): Tensor {
     const normed = layerNorm({ x: reshape(x, [-1, this.width / this.groups]) }, { eps: this.eps }).y
-    const scaled = mul(reshape(normed, x.shape), this.weight)
+    const scaled = mul(reshape(normed, x.shape), beyond(this.offset, this.weight))
     return this.bias ? add(scaled, this.bias) : scaled
   }
 }

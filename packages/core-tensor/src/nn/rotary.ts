@@ -16,6 +16,8 @@ export interface RotaryOptions {
   /** Features turned, an even number up to the head width. */
   readonly dims: number
   readonly base?: number
+  /** Angles from one position to the next, one a pair of features, in place of those that `base` gives. */
+  readonly frequencies?: readonly number[]
   readonly layout?: 'half' | 'interleaved'
   readonly scaling?: RopeScaling | null
 }
@@ -25,11 +27,13 @@ export class Rotary {
   private readonly frequencies: Float64Array
   private readonly layout: 'half' | 'interleaved'
 
-  constructor({ dims, base = 10000, layout = 'half', scaling = null }: RotaryOptions) {
+  constructor({ dims, base = 10000, frequencies, layout = 'half', scaling = null }: RotaryOptions) {
     if (dims < 2 || dims % 2 !== 0)
       throw new RangeError(`Rotary dims: expected an even number, at least 2, got ${dims}.`)
     this.layout = layout
-    this.frequencies = Float64Array.from({ length: dims / 2 }, (_, m) => stretched(base ** ((-2 * m) / dims), scaling))
+    this.frequencies = Float64Array.from({ length: dims / 2 }, (_, m) =>
+      stretched(frequencies?.[m] ?? base ** ((-2 * m) / dims), scaling),
+    )
   }
 
   /** Turns x `[B, T, H, K]`, whose first token stands at `position` in every row. */
