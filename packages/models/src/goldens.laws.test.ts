@@ -169,7 +169,7 @@ function passOf(expected: ReadonlyMap<string, GoldenTensor>): Pass {
   const resets = resetsOf(expected)
   return {
     training: false,
-    ...(mask && { mask: cast(toTensor(mask), 'float32') as Tensor2D }),
+    ...(mask && { mask: toTensor({ ...mask, values: Float32Array.from(mask.values) }) as Tensor2D }),
     ...(resets && { resets }),
     ...(types && { tokenTypes: toTensor(types) as Tensor2D }),
   }
