@@ -61,10 +61,16 @@ export class Session {
   private disposed = false
   private readonly spent = { prefillTokens: 0, prefillMs: 0, decodeTokens: 0, decodeMs: 0 }
 
+  /** @throws RangeError for a model that looks both ways, which no token can be added to */
   constructor(
     private readonly model: TokenModel,
     private readonly options: { readonly seed?: number; readonly prefillChunk?: number } = {},
   ) {
+    if (!model.traits.causal) {
+      throw new RangeError(
+        'Session: expected a model that sees the past alone, got one that looks both ways. Call its forward on whole sequences.',
+      )
+    }
     this.rng = new Rng(options.seed ?? 0)
     this.state = model.initialState(1)
   }

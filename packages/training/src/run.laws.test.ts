@@ -134,3 +134,13 @@ test('mistakes in an experiment are named, with what was meant', async () => {
     'experiment.train.lr: expected number, got string "fast".',
   )
 })
+
+test('a model that looks both ways is refused where the next token is asked for, and trains where answers are marked', async () => {
+  const config = { dModel: 8, nLayers: 1, nHeads: 2, dInner: 8 }
+  await expect(start({ paper: 'bert', config, task: 'novel', train: settings })).rejects.toThrow(
+    /'novel' asks for the next token, got 'bert', which looks both ways/,
+  )
+  const run = await start({ paper: 'bert', config, task: 'selective-copying', train: { ...settings, length: 0 } })
+  expect((await run.advance()).loss).toBeGreaterThan(0)
+  run.dispose()
+})

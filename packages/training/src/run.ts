@@ -93,6 +93,12 @@ export class Run {
     const { task, taskConfig, experiment, train, paper } = setup
     const data = await task.open(taskConfig, 'train', experiment.seed, train.batch, train.length || undefined)
     const model = paper.build(setup.config)
+    if (task.metric === 'lossNats' && !model.traits.causal) {
+      model.dispose()
+      throw new RangeError(
+        `Run.create: expected a model that sees the past alone, since '${task.key}' asks for the next token, got '${paper.card.key}', which looks both ways. Train it on a task that marks its answers, such as selective-copying.`,
+      )
+    }
     const optimizer = new AdamW(model, train, paper.recipe?.groups)
     return new Run(setup, model, optimizer, data)
   }
