@@ -4,8 +4,10 @@ import { Module } from './module.js'
 import { softCap } from './nn/activations.js'
 import { Embedding, type TokenEmbedding } from './nn/embedding.js'
 import type { TokenMap } from './nn/feed-forward.js'
+import { Linear } from './nn/linear.js'
 import { affine } from './ops/affine.js'
 import { crossEntropy } from './ops/cross-entropy.js'
+import { linearCrossEntropy } from './ops/linear-cross-entropy.js'
 import { dims } from './shape.js'
 import type { State } from './state.js'
 
@@ -36,8 +38,31 @@ export interface TokenModel<S extends State = State> extends Module {
   forward(ids: Tensor, state?: S, pass?: Pass): Mixed<S>
   /** Optional faster form for T = 1; must equal `forward`. */
   step?(ids: Tensor, state: S): Mixed<S>
+  /** Optional form of `lossOf` that needs less memory; must equal it. */
+  loss?(ids: Tensor, targets: Tensor, options: LossOptions): LossAfter
   stateBytes(length: number): number
 }
+
+export interface LossOptions {
+  /** 1 where a position counts, `[B, T]`; all do without. */
+  readonly mask?: Tensor | undefined
+  readonly state?: State
+  readonly pass?: Pass
+}
+
+export interface Loss {
+  /** Mean over the positions that count, in nats. */
+  readonly loss: Tensor
+  /** Negative log-likelihood of each position, `[B, T]`, before the mask. */
+  readonly nll: Tensor
+}
+
+export interface LossAfter extends Loss {
+  readonly state: State
+}
+
+/** From so many words on, scores never stand whole in training. */
+const MANY_WORDS = 4096
 
 /** Embedding, body, final norm and output matrix: every decoder here is this with another body. */
 export class LanguageModel extends Module implements TokenModel {
@@ -89,14 +114,42 @@ export class LanguageModel extends Module implements TokenModel {
 
   /** int32 `[B, T]` to scores `[B, T, V]`, before the softmax. */
   forward(ids: Tensor, state?: State, pass?: Pass): Mixed<State> {
+    const { y: h, state: after } = this.hidden(ids, state, pass)
+    const scores = this.head ? this.head.forward(h) : this.tied(h)
+    return { y: this.scoreCap === undefined ? scores : softCap(this.scoreCap)(scores), state: after }
+  }
+
+  /** As `lossOf`; with many words their scores are made and used up piece by piece. */
+  loss(ids: Tensor, targets: Tensor, { mask, state, pass }: LossOptions): LossAfter {
+    const output = this.vocabulary < MANY_WORDS || this.scoreCap !== undefined ? null : this.output
+    if (output === null) {
+      const { y, state: after } = this.forward(ids, state, pass)
+      return { ...nextTokenLoss(y, targets, mask), state: after }
+    }
+    const { y, state: after } = this.hidden(ids, state, pass)
+    const { B, T, D } = dims('LanguageModel.loss hidden', y, 'B T D')
+    dims('LanguageModel.loss targets', targets, 'B T', { B, T })
+    const { nll } = linearCrossEntropy({ hidden: reshape(y, [B * T, D]), ...output, targets: flatTargets(targets) })
+    return { ...meanOf(reshape(nll, [B, T]), mask), state: after }
+  }
+
+  /** The output as one matrix, where it is one. */
+  private get output(): { readonly weight: Tensor; readonly bias?: Tensor } | null {
+    if (this.head === null) {
+      return { weight: (this.embedding as Embedding).weight, ...(this.headBias && { bias: this.headBias }) }
+    }
+    if (!(this.head instanceof Linear)) return null
+    return { weight: this.head.weight, ...(this.head.bias && { bias: this.head.bias }) }
+  }
+
+  /** What the output matrix gets, `[B, T, D]`. */
+  private hidden(ids: Tensor, state?: State, pass?: Pass): Mixed<State> {
     const { B } = dims('LanguageModel.forward ids', ids, 'B T')
     const embedded = this.embedding.forward(ids)
     const scaled = this.embeddingScale === 1 ? embedded : mul(embedded, this.embeddingScale)
     const x = this.embeddingNorm ? this.embeddingNorm.forward(scaled) : scaled
     const mixed = this.body.forward(x, state ?? this.initialState(B), pass)
-    const h = this.norm ? this.norm.forward(mixed.y) : mixed.y
-    const scores = this.head ? this.head.forward(h) : this.tied(h)
-    return { y: this.scoreCap === undefined ? scores : softCap(this.scoreCap)(scores), state: mixed.state }
+    return { y: this.norm ? this.norm.forward(mixed.y) : mixed.y, state: mixed.state }
   }
 
   private tied(h: Tensor): Tensor {
@@ -109,11 +162,11 @@ export class LanguageModel extends Module implements TokenModel {
   }
 }
 
-export interface Loss {
-  /** Mean over the positions that count, in nats. */
-  readonly loss: Tensor
-  /** Negative log-likelihood of each position, `[B, T]`, before the mask. */
-  readonly nll: Tensor
+/** Mean negative log-likelihood of targets int32 `[B, T]` after ids `[B, T]`, and the state after them. */
+export function lossOf(model: TokenModel, ids: Tensor, targets: Tensor, options: LossOptions = {}): LossAfter {
+  if (model.loss) return model.loss(ids, targets, options)
+  const { y, state } = model.forward(ids, options.state, options.pass)
+  return { ...nextTokenLoss(y, targets, options.mask), state }
 }
 
 /**
@@ -123,10 +176,17 @@ export interface Loss {
 export function nextTokenLoss(scores: Tensor, targets: Tensor, mask?: Tensor): Loss {
   const { B, T, V } = dims('nextTokenLoss scores', scores, 'B T V')
   dims('nextTokenLoss targets', targets, 'B T', { B, T })
+  const nll = crossEntropy({ logits: reshape(scores, [B * T, V]), targets: flatTargets(targets) }).nll
+  return meanOf(reshape(nll, [B, T]), mask)
+}
+
+/** `[B T]` targets; an ignored one may be -100, which is no row of any table. */
+function flatTargets(targets: Tensor): Tensor {
   const ids = targets.dtype === 'int32' ? targets : cast(targets, 'int32')
-  // an ignored target may be -100, which is no row of any table
-  const flat = reshape(maximum(ids, scalar(0, 'int32')), [B * T])
-  const nll = reshape(crossEntropy({ logits: reshape(scores, [B * T, V]), targets: flat }).nll, [B, T])
-  if (mask === undefined) return { loss: div(sum(nll), B * T), nll }
+  return reshape(maximum(ids, scalar(0, 'int32')), [-1])
+}
+
+function meanOf(nll: Tensor, mask: Tensor | undefined): Loss {
+  if (mask === undefined) return { loss: div(sum(nll), nll.size), nll }
   return { loss: div(sum(mul(nll, mask)), maximum(sum(mask), 1)), nll }
 }

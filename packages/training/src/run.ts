@@ -2,6 +2,7 @@ import {
   detach,
   disposeState,
   loadState,
+  lossOf,
   nextTokenLoss,
   type SavedState,
   type State,
@@ -157,10 +158,14 @@ export class Run {
       const targets = tensor2d(batch.targets, [B, T], 'int32')
       const mask = batch.mask.every((m) => m === 1) ? undefined : tensor2d(batch.mask, [B, T])
       const { value, grads } = valueAndGrads(() => {
-        const { y, state } = this.model.forward(ids, carried ?? this.model.initialState(B), { training: true })
+        const { loss, state } = lossOf(this.model, ids, targets, {
+          mask,
+          state: carried ?? this.model.initialState(B),
+          pass: { training: true },
+        })
         after = detach(state)
         for (const t of stateTensors(after)) keep(t)
-        return nextTokenLoss(y, targets, mask).loss
+        return loss
       }, this.optimizer.parameters)
       return { value, grads: grads as (Tensor | null)[] } as never
     }) as unknown as { value: Tensor; grads: (Tensor | null)[] }
