@@ -1,6 +1,7 @@
 import { type GenerateCall, Session, type TokenModel } from '@mneme/core-tensor'
 import { nodeDirectory, nodeStore } from '@mneme/core-tensor/io/node-store'
 import { fromPretrained } from '@mneme/models/pretrained'
+import { pretrainedTokenizer, type StreamingDecoder } from '@mneme/tasks'
 import { loadRun, Run, resolveExperiment } from '@mneme/training'
 import { releaseDevice, useDevice } from './device.js'
 import { catalogue, UsageError } from './settings.js'
@@ -23,8 +24,12 @@ export interface GenerateFlags {
 interface Speaker {
   readonly model: TokenModel
   encode(text: string): ArrayLike<number>
-  decode(ids: ArrayLike<number>): string
+  /** Text from tokens as they come. */
+  stream(): StreamingDecoder
 }
+
+/** Where nothing is known of text, ids are shown. */
+const idStream = (): StreamingDecoder => ({ push: (id) => `${id} `, flush: () => '' })
 
 /** `mneme generate`: continues a prompt, token by token, from a training run or a published checkpoint. */
 export async function generateCommand(flags: GenerateFlags): Promise<number> {
@@ -41,12 +46,19 @@ export async function generateCommand(flags: GenerateFlags): Promise<number> {
     const { maxNewTokens, temperature, topK, topP, repetitionPenalty } = flags
     const settings: GenerateCall = { maxNewTokens, temperature, topK, topP, repetitionPenalty, signal: abort.signal }
     const ids: number[] = []
+    const text: string[] = []
+    const stream = speaker.stream()
+    const say = (piece: string): void => {
+      text.push(piece)
+      if (!flags.json) process.stdout.write(piece)
+    }
     for await (const token of session.generate(settings)) {
       ids.push(token.id)
-      if (!flags.json) process.stdout.write(speaker.decode([token.id]))
+      say(stream.push(token.id))
     }
+    say(stream.flush())
     const report = session.report()
-    if (flags.json) process.stdout.write(`${JSON.stringify({ ids, text: speaker.decode(ids), report })}\n`)
+    if (flags.json) process.stdout.write(`${JSON.stringify({ ids, text: text.join(''), report })}\n`)
     else process.stdout.write('\n')
     process.stderr.write(
       `${report.completionTokens} tokens, ${Math.round(report.decodeTokensPerSecond)} tokens/s, ${report.stateBytes} bytes of state\n`,
@@ -67,13 +79,17 @@ async function speakerOf({ run, checkpoint }: GenerateFlags): Promise<Speaker> {
     )
   }
   if (checkpoint !== undefined) {
-    const { model } = await fromPretrained(nodeDirectory(checkpoint))
+    const directory = nodeDirectory(checkpoint)
+    const tokenizer = await pretrainedTokenizer(directory)
+    const { model } = await fromPretrained(directory)
     const asIds = (): never => {
-      throw new UsageError(
-        'generate --checkpoint: expected --ids 1,2,3, since this folder has no tokenizer that is known here.',
-      )
+      throw new UsageError('generate --checkpoint: expected --ids 1,2,3, since this folder has no tokenizer.json.')
     }
-    return { model, encode: asIds, decode: (ids) => `${Array.from(ids).join(' ')} ` }
+    return {
+      model,
+      encode: tokenizer === null ? asIds : (text) => tokenizer.encode(text),
+      stream: tokenizer === null ? idStream : () => tokenizer.stream(),
+    }
   }
   const snapshot = await loadRun(nodeStore(run as string))
   if (snapshot === null) throw new UsageError(`--run ${run}: expected a run there, got none.`)
@@ -89,11 +105,12 @@ async function speakerOf({ run, checkpoint }: GenerateFlags): Promise<Speaker> {
         throw new UsageError(`generate: task '${setup.task.key}' has no text; give --ids 1,2,3.`)
       return vocabulary.encode(text)
     },
-    decode: (ids) => vocabulary.decode?.(ids) ?? `${Array.from(ids).join(' ')} `,
+    stream: () => vocabulary.stream?.() ?? { push: (id) => vocabulary.decode?.([id]) ?? `${id} `, flush: () => '' },
   }
 }
 
-function idsOf(text: string): number[] {
+/** @throws UsageError unless the text is a list of whole numbers */
+export function idsOf(text: string): number[] {
   const ids = text.split(',').map(Number)
   if (ids.every(Number.isInteger)) return ids
   throw new UsageError(`--ids ${text}: expected whole numbers with commas between them, such as 1,2,3.`)

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { benchCommand } from './bench-command.js'
 import { evalCommand } from './eval-command.js'
 import { generateCommand } from './generate-command.js'
+import { logitsCommand } from './logits-command.js'
 import { papersCommand } from './papers-command.js'
 import { selfTestCommand } from './selftest-command.js'
 import { exitCodes, trainCommand } from './train-command.js'
@@ -79,8 +80,26 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 numbers stopped being finite, 130
     .option('--seed <n>', 'same seed, same text', whole, 0)
     .option('--device <name>', 'auto, cpu, wasm or webgpu', 'auto')
     .option('--json', 'one JSON object on standard output', false)
-    .addHelpText('after', '\nExample\n  mneme generate --run runs/first --prompt "Call me" -n 300')
+    .addHelpText(
+      'after',
+      `
+Examples
+  mneme generate --run runs/first --prompt "Call me" -n 300
+  mneme generate --checkpoint models/mamba-130m --prompt "Call me"   where the folder has a tokenizer.json
+  mneme generate --checkpoint models/mamba-130m --ids 1,2,3`,
+    )
     .action(async (flags) => finish(await generateCommand(flags)))
+
+  mneme
+    .command('logits')
+    .description('Scores of the next token after each of the given ones, from a published checkpoint.')
+    .requiredOption('--checkpoint <dir>', 'config.json and safetensors')
+    .requiredOption('--ids <list>', 'token ids, with commas')
+    .option('--top <n>', 'how many of the likeliest to print', whole, 5)
+    .option('--device <name>', 'auto, cpu, wasm or webgpu', 'auto')
+    .option('--json', 'all scores as one JSON object: { ids, shape: [T, V], logits }', false)
+    .addHelpText('after', '\nExample\n  mneme logits --checkpoint models/mamba-130m --ids 1,2,3 --json')
+    .action(async (flags) => finish(await logitsCommand(flags)))
 
   mneme
     .command('eval <run>')

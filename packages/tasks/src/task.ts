@@ -1,4 +1,5 @@
 import type { RngState } from '@mneme/core-tensor/rng'
+import type { StreamingDecoder } from './tokenizer.js'
 
 /** The target id of a position that is not scored. Its mask is 0. */
 export const IGNORED = -100
@@ -53,6 +54,8 @@ export interface Vocabulary {
   readonly size: number
   decode?(ids: ArrayLike<number>): string
   encode?(text: string): Int32Array
+  /** Text of ids that come one at a time, with no character cut in two. */
+  stream?(): StreamingDecoder
 }
 
 /** What no memory, or a simple rule, reaches: the line a model has to beat. */

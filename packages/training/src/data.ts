@@ -32,5 +32,10 @@ export interface TaskSource {
   ): Promise<Stream>
   vocabulary(
     config: object,
-  ): Promise<{ readonly size: number; decode?(ids: ArrayLike<number>): string; encode?(text: string): Int32Array }>
+  ): Promise<{
+    readonly size: number
+    decode?(ids: ArrayLike<number>): string
+    encode?(text: string): Int32Array
+    stream?(): { push(id: number): string; flush(): string }
+  }>
 }
