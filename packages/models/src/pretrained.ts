@@ -6,10 +6,11 @@ import {
   unknownName,
   withDefaults,
 } from '@mneme/core-tensor'
+import { type CheckpointLocation, directoryOf } from '@mneme/core-tensor/io/directory'
 import { formatConfigJson, parseConfigJson } from '@mneme/core-tensor/io/json'
 import { fromStored, storedNames, storedShape, toStored } from '@mneme/core-tensor/io/name-map'
 import { type Checkpoint, openCheckpoint, writeCheckpoint } from '@mneme/core-tensor/io/sharded'
-import type { CheckpointDirectory, CheckpointStore } from '@mneme/core-tensor/io/store'
+import type { CheckpointStore } from '@mneme/core-tensor/io/store'
 import { type AnyPaper, loadPaper, publishedTypes } from './registry.js'
 
 export interface LoadOptions {
@@ -20,6 +21,8 @@ export interface LoadOptions {
   /** What the folder holds, where its authors publish a variant under the name of its ancestor: 'svformer'. */
   readonly modelType?: string
   readonly signal?: AbortSignal
+  /** Where what comes from an address is kept: in a browser `await caches.open('mneme')`. */
+  readonly cache?: Pick<Cache, 'match' | 'put'>
   /** Called as tensors arrive. */
   readonly progressCallback?: (event: LoadProgress) => void
 }
@@ -39,13 +42,16 @@ export interface Pretrained {
 }
 
 /**
- * Loads a model from a published checkpoint: `config.json` and `model.safetensors`, or shards with their index. F16 and
+ * Loads a model from a published checkpoint in a folder, at an address (read tensor by tensor, by ranges), or among chosen
+ * files: `config.json` and `model.safetensors`, or shards with their index. F16 and
  * BF16 are widened to float32. Nothing is left half-loaded: every tensor is checked by name and shape before the first
  * is read.
  *
  * @throws RangeError listing all missing, unexpected and misshapen tensors; SafetensorsError for a broken file
  */
-export async function fromPretrained(directory: CheckpointDirectory, options: LoadOptions = {}): Promise<Pretrained> {
+export async function fromPretrained(location: CheckpointLocation, options: LoadOptions = {}): Promise<Pretrained> {
+  const { signal, cache } = options
+  const directory = directoryOf(location, { ...(signal && { signal }), ...(cache && { cache }) })
   const where = directory.name ?? 'checkpoint'
   const source = await directory.open('config.json')
   if (source === null) throw new Error(`${where}: expected config.json, got no such file. Is this a model's folder?`)

@@ -30,9 +30,7 @@ export interface TaskSource {
     batch: number,
     length?: number,
   ): Promise<Stream>
-  vocabulary(
-    config: object,
-  ): Promise<{
+  vocabulary(config: object): Promise<{
     readonly size: number
     decode?(ids: ArrayLike<number>): string
     encode?(text: string): Int32Array

@@ -57,6 +57,26 @@ test('a server without ranges, a missing file, an empty one, and a failure', asy
   await expect(httpSource(url)).rejects.toThrow(/expected status 206, got 403 Forbidden/)
 })
 
+test('ranges that were read once come from the cache, and not where the file is another', async () => {
+  const store = new Map<string, Response>()
+  const cache = {
+    match: async (key: unknown) => store.get(String(key))?.clone(),
+    put: async (key: unknown, response: Response) => void store.set(String(key), response),
+  }
+  const log: string[] = []
+  let version = 1
+  const url = await serve(ranged(file, log, () => `v${version}`))
+  const readAgain = async (): Promise<Uint8Array | undefined> => (await httpSource(url, { cache }))?.read(0, 16)
+  expect(await readAgain()).toEqual(new Uint8Array(file.subarray(0, 16)))
+  expect(await readAgain()).toEqual(new Uint8Array(file.subarray(0, 16)))
+  expect(log).toEqual(['0-0', '0-15', '0-0'])
+  version = 2
+  await readAgain()
+  expect(log.slice(3)).toEqual(['0-0', '0-15'])
+  const full = { ...cache, put: () => Promise.reject(new Error('quota exceeded')) }
+  expect(await (await httpSource(url, { cache: full }))?.read(2, 4)).toEqual(new Uint8Array(file.subarray(2, 4)))
+})
+
 test('a file that changes while it is read is noticed', async () => {
   let version = 1
   const source = await httpSource(await serve(ranged(file, [], () => `v${version}`)))

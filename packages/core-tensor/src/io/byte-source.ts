@@ -26,6 +26,8 @@ export interface HttpOptions {
   readonly fetch?: typeof fetch
   readonly headers?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
+  /** Where ranges that were read are kept: in a browser `await caches.open('mneme')`. Files without an ETag are not. */
+  readonly cache?: Pick<Cache, 'match' | 'put'>
 }
 
 /**
@@ -49,12 +51,18 @@ export async function httpSource(url: string, options: HttpOptions = {}): Promis
   const version = first.headers.get('etag')
   const read = async (begin: number, end: number): Promise<Uint8Array> => {
     if (begin === end) return new Uint8Array(0)
+    const place = version === null ? null : `${url}?bytes=${begin}-${end - 1}&version=${encodeURIComponent(version)}`
+    const kept = place === null ? undefined : await options.cache?.match(place)
+    if (kept !== undefined) return new Uint8Array(await kept.arrayBuffer())
     const response = await request(url, options, begin, end)
     if (response.status !== 206) {
       throw new Error(`${url}: expected status 206, got ${response.status} ${response.statusText}.`)
     }
     if (response.headers.get('etag') !== version) throw new Error(`${url}: changed while it was read. Load it again.`)
-    return new Uint8Array(await response.arrayBuffer())
+    const bytes = new Uint8Array(await response.arrayBuffer())
+    // a full store must not stop the reading
+    if (place !== null) await options.cache?.put(place, new Response(bytes)).catch(() => undefined)
+    return bytes
   }
   return { name: url, size, read }
 }
