@@ -3,9 +3,9 @@ import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import { complexLinearScanKernel } from './complex-linear-scan.js'
 import { deltaRuleKernel } from './delta-rule.js'
 import { gatedLinearAttentionKernel } from './gated-linear-attention.js'
-import { layerNormKernel } from './layer-norm.js'
 import { linearScanKernel } from './linear-scan.js'
 import { maxPlusScanKernel } from './max-plus-scan.js'
+import { layerNormKernel, rmsNormKernel } from './norm.js'
 import { rotaryKernel } from './rotary.js'
 import { checkBackend } from './run.js'
 import { selectiveScanKernel } from './selective-scan.js'
@@ -29,6 +29,7 @@ const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
   layerNorm: ({ maxBufferBytes }) => layerNormKernel(maxBufferBytes),
   linearScan: ({ maxBufferBytes }) => linearScanKernel(maxBufferBytes),
   maxPlusScan: ({ maxBufferBytes }) => maxPlusScanKernel(maxBufferBytes),
+  rmsNorm: ({ maxBufferBytes }) => rmsNormKernel(maxBufferBytes),
   rotary: ({ maxBufferBytes }) => rotaryKernel(maxBufferBytes),
   selectiveScan: ({ maxBufferBytes }) => selectiveScanKernel(maxBufferBytes),
   shortConv: ({ maxBufferBytes }) => shortConvKernel(maxBufferBytes),
