@@ -3,6 +3,7 @@ import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import { complexLinearScanKernel } from './complex-linear-scan.js'
 import { deltaRuleKernel } from './delta-rule.js'
 import { gatedLinearAttentionKernel } from './gated-linear-attention.js'
+import { geluKernel } from './gelu.js'
 import { linearScanKernel } from './linear-scan.js'
 import { maxPlusScanKernel } from './max-plus-scan.js'
 import { layerNormKernel, rmsNormKernel } from './norm.js'
@@ -30,6 +31,7 @@ const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
   linearScan: ({ maxBufferBytes }) => linearScanKernel(maxBufferBytes),
   maxPlusScan: ({ maxBufferBytes }) => maxPlusScanKernel(maxBufferBytes),
   rmsNorm: ({ maxBufferBytes }) => rmsNormKernel(maxBufferBytes),
+  gelu: ({ maxBufferBytes }) => geluKernel(maxBufferBytes),
   rotary: ({ maxBufferBytes }) => rotaryKernel(maxBufferBytes),
   selectiveScan: ({ maxBufferBytes }) => selectiveScanKernel(maxBufferBytes),
   shortConv: ({ maxBufferBytes }) => shortConvKernel(maxBufferBytes),
