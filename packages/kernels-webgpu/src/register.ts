@@ -1,6 +1,7 @@
 import { type OpKernel, registerOpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import { complexLinearScanKernel } from './complex-linear-scan.js'
+import { crossEntropyKernel } from './cross-entropy.js'
 import { deltaRuleKernel } from './delta-rule.js'
 import { gatedLinearAttentionKernel } from './gated-linear-attention.js'
 import { geluKernel } from './gelu.js'
@@ -31,6 +32,7 @@ const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
   linearScan: ({ maxBufferBytes }) => linearScanKernel(maxBufferBytes),
   maxPlusScan: ({ maxBufferBytes }) => maxPlusScanKernel(maxBufferBytes),
   rmsNorm: ({ maxBufferBytes }) => rmsNormKernel(maxBufferBytes),
+  crossEntropy: ({ maxBufferBytes }) => crossEntropyKernel(maxBufferBytes),
   gelu: ({ maxBufferBytes }) => geluKernel(maxBufferBytes),
   rotary: ({ maxBufferBytes }) => rotaryKernel(maxBufferBytes),
   selectiveScan: ({ maxBufferBytes }) => selectiveScanKernel(maxBufferBytes),
