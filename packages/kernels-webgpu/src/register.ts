@@ -1,5 +1,6 @@
 import { type OpKernel, registerOpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
+import { adamWKernel } from './adam-w.js'
 import { complexLinearScanKernel } from './complex-linear-scan.js'
 import { crossEntropyKernel } from './cross-entropy.js'
 import { deltaRuleKernel } from './delta-rule.js'
@@ -32,6 +33,7 @@ const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
   linearScan: ({ maxBufferBytes }) => linearScanKernel(maxBufferBytes),
   maxPlusScan: ({ maxBufferBytes }) => maxPlusScanKernel(maxBufferBytes),
   rmsNorm: ({ maxBufferBytes }) => rmsNormKernel(maxBufferBytes),
+  adamW: ({ maxBufferBytes }) => adamWKernel(maxBufferBytes),
   crossEntropy: ({ maxBufferBytes }) => crossEntropyKernel(maxBufferBytes),
   gelu: ({ maxBufferBytes }) => geluKernel(maxBufferBytes),
   rotary: ({ maxBufferBytes }) => rotaryKernel(maxBufferBytes),
