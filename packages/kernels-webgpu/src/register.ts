@@ -4,6 +4,7 @@ import { adamWKernel } from './adam-w.js'
 import { complexLinearScanKernel } from './complex-linear-scan.js'
 import { crossEntropyKernel } from './cross-entropy.js'
 import { deltaRuleKernel } from './delta-rule.js'
+import { embeddingKernel } from './embedding.js'
 import { gatedLinearAttentionKernel } from './gated-linear-attention.js'
 import { geluKernel } from './gelu.js'
 import { linearScanKernel } from './linear-scan.js'
@@ -35,6 +36,7 @@ const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
   rmsNorm: ({ maxBufferBytes }) => rmsNormKernel(maxBufferBytes),
   adamW: ({ maxBufferBytes }) => adamWKernel(maxBufferBytes),
   crossEntropy: ({ maxBufferBytes }) => crossEntropyKernel(maxBufferBytes),
+  embedding: ({ maxBufferBytes }) => embeddingKernel(maxBufferBytes),
   gelu: ({ maxBufferBytes }) => geluKernel(maxBufferBytes),
   rotary: ({ maxBufferBytes }) => rotaryKernel(maxBufferBytes),
   selectiveScan: ({ maxBufferBytes }) => selectiveScanKernel(maxBufferBytes),
