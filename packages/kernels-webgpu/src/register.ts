@@ -9,6 +9,7 @@ import { gatedLinearAttentionKernel } from './gated-linear-attention.js'
 import { geluKernel } from './gelu.js'
 import { linearScanKernel } from './linear-scan.js'
 import { maxPlusScanKernel } from './max-plus-scan.js'
+import { minGruKernel } from './min-gru.js'
 import { layerNormKernel, rmsNormKernel } from './norm.js'
 import { rotaryKernel } from './rotary.js'
 import { checkBackend } from './run.js'
@@ -38,6 +39,7 @@ const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
   crossEntropy: ({ maxBufferBytes }) => crossEntropyKernel(maxBufferBytes),
   embedding: ({ maxBufferBytes }) => embeddingKernel(maxBufferBytes),
   gelu: ({ maxBufferBytes }) => geluKernel(maxBufferBytes),
+  minGru: ({ maxBufferBytes }) => minGruKernel(maxBufferBytes),
   rotary: ({ maxBufferBytes }) => rotaryKernel(maxBufferBytes),
   selectiveScan: ({ maxBufferBytes }) => selectiveScanKernel(maxBufferBytes),
   shortConv: ({ maxBufferBytes }) => shortConvKernel(maxBufferBytes),
