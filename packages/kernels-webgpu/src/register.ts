@@ -16,6 +16,7 @@ import { checkBackend } from './run.js'
 import { selectiveScanKernel } from './selective-scan.js'
 import { shortConvKernel } from './short-conv.js'
 import { softmaxAttentionKernel } from './softmax-attention.js'
+import { sruKernel } from './sru.js'
 import { wkv4Kernel } from './wkv4.js'
 
 /** What a device allows. */
@@ -40,6 +41,7 @@ const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
   embedding: ({ maxBufferBytes }) => embeddingKernel(maxBufferBytes),
   gelu: ({ maxBufferBytes }) => geluKernel(maxBufferBytes),
   minGru: ({ maxBufferBytes }) => minGruKernel(maxBufferBytes),
+  sru: ({ maxBufferBytes }) => sruKernel(maxBufferBytes),
   rotary: ({ maxBufferBytes }) => rotaryKernel(maxBufferBytes),
   selectiveScan: ({ maxBufferBytes }) => selectiveScanKernel(maxBufferBytes),
   shortConv: ({ maxBufferBytes }) => shortConvKernel(maxBufferBytes),
