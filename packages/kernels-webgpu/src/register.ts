@@ -17,6 +17,7 @@ import { selectiveScanKernel } from './selective-scan.js'
 import { shortConvKernel } from './short-conv.js'
 import { softmaxAttentionKernel } from './softmax-attention.js'
 import { sruKernel } from './sru.js'
+import { gruKernel, leakyRnnKernel, lstmKernel, slstmKernel } from './token-loop.js'
 import { wkv4Kernel } from './wkv4.js'
 
 /** What a device allows. */
@@ -41,6 +42,10 @@ const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
   embedding: ({ maxBufferBytes }) => embeddingKernel(maxBufferBytes),
   gelu: ({ maxBufferBytes }) => geluKernel(maxBufferBytes),
   minGru: ({ maxBufferBytes }) => minGruKernel(maxBufferBytes),
+  gru: ({ maxBufferBytes }) => gruKernel(maxBufferBytes),
+  leakyRnn: ({ maxBufferBytes }) => leakyRnnKernel(maxBufferBytes),
+  lstm: ({ maxBufferBytes }) => lstmKernel(maxBufferBytes),
+  slstm: ({ maxBufferBytes }) => slstmKernel(maxBufferBytes),
   sru: ({ maxBufferBytes }) => sruKernel(maxBufferBytes),
   rotary: ({ maxBufferBytes }) => rotaryKernel(maxBufferBytes),
   selectiveScan: ({ maxBufferBytes }) => selectiveScanKernel(maxBufferBytes),
