@@ -7,6 +7,7 @@ import { deltaRuleKernel } from './delta-rule.js'
 import { embeddingKernel } from './embedding.js'
 import { gatedLinearAttentionKernel } from './gated-linear-attention.js'
 import { geluKernel } from './gelu.js'
+import { linearCrossEntropyKernel } from './linear-cross-entropy.js'
 import { linearScanKernel } from './linear-scan.js'
 import { maxPlusScanKernel } from './max-plus-scan.js'
 import { minGruKernel } from './min-gru.js'
@@ -47,6 +48,7 @@ const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
   lstm: ({ maxBufferBytes }) => lstmKernel(maxBufferBytes),
   slstm: ({ maxBufferBytes }) => slstmKernel(maxBufferBytes),
   sru: ({ maxBufferBytes }) => sruKernel(maxBufferBytes),
+  linearCrossEntropy: ({ maxBufferBytes }) => linearCrossEntropyKernel(maxBufferBytes),
   rotary: ({ maxBufferBytes }) => rotaryKernel(maxBufferBytes),
   selectiveScan: ({ maxBufferBytes }) => selectiveScanKernel(maxBufferBytes),
   shortConv: ({ maxBufferBytes }) => shortConvKernel(maxBufferBytes),
