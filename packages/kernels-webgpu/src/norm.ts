@@ -9,7 +9,6 @@ const keyOf = ({ centred, weight, bias }: Form): string => [centred, weight, bia
 const shaders = {
   forward: perForm(forward, keyOf),
   rows: perForm(rows, keyOf),
-  partials: perForm(partials, keyOf),
   parameters: perForm(parameters, keyOf),
 }
 
@@ -47,7 +46,7 @@ function normKernel(centred: boolean, maxBufferBytes: number): OpKernel {
       const { dx } = steps.run(shaders.rows(form), N * groupSize)
       let grads: Infos = { dx: dx as TensorInfo }
       if (form.weight || form.bias) {
-        steps.run(shaders.partials(form), parts * D)
+        steps.run(partials, parts * D)
         grads = { ...grads, ...steps.run(shaders.parameters(form), D) }
         steps.discard('sums')
       }

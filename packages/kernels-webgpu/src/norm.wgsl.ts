@@ -84,8 +84,8 @@ fn run(n: u32, lane: u32) {
 })
 
 /** Sums of dy u and of dy over a stretch of rows. */
-export const partials = (form: Form): Shader => ({
-  name: `${nameOf(form)}.partials`,
+export const partials: Shader = {
+  name: 'norm.partials',
   sizes,
   inputs: ['x', 'dy', 'stats'],
   outputs: ['sums'],
@@ -103,11 +103,11 @@ fn run(index: u32) {
   sums[2u * part * sizes.D + d] = scaled;
   sums[(2u * part + 1u) * sizes.D + d] = plain;
 }`,
-})
+}
 
 /** Gradients by weight and bias, over all stretches. */
 export const parameters = (form: Form): Shader => ({
-  name: `${nameOf(form)}.parameters`,
+  name: 'norm.parameters',
   sizes,
   inputs: ['sums'],
   outputs: present(form, 'weight', 'bias').map((name) => `d${name}`),

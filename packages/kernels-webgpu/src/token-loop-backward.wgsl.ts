@@ -72,7 +72,7 @@ export const parameters = ({ cell, H, K, present }: Form): Shader => {
   const products = cell.apart ? 'dproducts' : 'dprojected'
   const hasBias = present.includes('bias')
   return {
-    name: `${cell.name}.parameters`,
+    name: 'tokenLoop.parameters',
     sizes: sizesOf(cell),
     inputs: [products, 'found'],
     outputs: ['dweight', ...(hasBias ? ['dbias'] : [])],
@@ -101,7 +101,7 @@ fn run(i: u32) {
 export const startsOf = ({ cell, present }: Form): Shader => {
   const there = cell.states.flatMap((state, s) => (present.includes(`${state}0`) ? [{ name: `d${state}0`, s }] : []))
   return {
-    name: `${cell.name}.starts`,
+    name: 'tokenLoop.starts',
     sizes: ['all'],
     inputs: ['ends'],
     outputs: there.map(({ name }) => name),

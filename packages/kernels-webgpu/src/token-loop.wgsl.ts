@@ -40,7 +40,7 @@ export function pack({ cell, H, K, present }: Form): Shader {
     { name: 'resets', count: '(sizes.B * sizes.T)' },
     { name: 'mask', count: '(sizes.B * sizes.T)', otherwise: 1 },
   ]
-  return packed(`${cell.name}.pack`, 'small', sizesOf(cell), pieces, present)
+  return packed('tokenLoop.pack', 'small', sizesOf(cell), pieces, present)
 }
 
 export const shared = ({ cell, H, K }: Form): string => `
@@ -60,7 +60,7 @@ fn counts(b: u32, t: u32) -> bool { return flag((sizes.B + b) * sizes.T + t); }`
 
 /** Neighbouring gates beside each other, as neighbouring invocations read them: `[H, K, G]`. */
 export const transpose = (form: Form): Shader => ({
-  name: `${form.cell.name}.transpose`,
+  name: 'tokenLoop.transpose',
   sizes: sizesOf(form.cell),
   inputs: ['weight'],
   outputs: ['columns'],
@@ -131,7 +131,7 @@ const given = ({ gates, apart }: Cell, gate: number): string =>
 
 /** The state that every token finds, part by part. */
 export const before = (form: Form): Shader => ({
-  name: `${form.cell.name}.before`,
+  name: 'tokenLoop.before',
   sizes: sizesOf(form.cell),
   inputs: ['small', ...form.cell.states],
   outputs: ['found'],
@@ -157,7 +157,7 @@ export const tile = 4
 
 /** What went into every gate: products over all tokens at once. */
 export const gatesOf = (form: Form): Shader => ({
-  name: `${form.cell.name}.gates`,
+  name: 'tokenLoop.gates',
   sizes: sizesOf(form.cell),
   inputs: ['small', 'projected', 'columns', 'found'],
   outputs: ['gates'],
@@ -197,5 +197,5 @@ ${
 export function stack({ cell }: Form): Shader {
   const pieces = cell.states.map((name) => ({ name: `d${name}`, count: 'sizes.all' }))
   const names = pieces.map(({ name }) => name)
-  return packed(`${cell.name}.stack`, 'cotangents', ['all'], pieces, names)
+  return packed('tokenLoop.stack', 'cotangents', ['all'], pieces, names)
 }
