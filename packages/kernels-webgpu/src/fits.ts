@@ -4,13 +4,28 @@ import { type TensorInfo, util } from '@tensorflow/tfjs-core'
 import type { Shader } from './run.js'
 import { runShader } from './run.js'
 
-/** Why a kernel cannot take these inputs: another type, nothing to do, or a buffer of `elements` that is too large. */
-export function fits(inputs: Infos, elements: number, maxBufferBytes: number): true | string {
+/**
+ * Why a kernel cannot take these inputs: another type, nothing to do, or a buffer of `elements` that is too large.
+ *
+ * @param whole inputs that are int32
+ */
+export function fits(
+  inputs: Infos,
+  elements: number,
+  maxBufferBytes: number,
+  whole: readonly string[] = [],
+): true | string {
   for (const [name, { dtype }] of Object.entries(inputs)) {
-    if (dtype !== 'float32') return `needs float32, ${name} is ${dtype}`
+    const needed = whole.includes(name) ? 'int32' : 'float32'
+    if (dtype !== needed) return `needs ${needed}, ${name} is ${dtype}`
   }
   if (elements === 0) return 'there is nothing to compute'
   return 4 * elements <= maxBufferBytes || `needs buffers of ${4 * elements} bytes, device has ${maxBufferBytes}`
+}
+
+/** The bits of a float as a size: sizes are whole numbers. A shader reads it as `bitcast<f32>(sizes.name)`. */
+export function bitsOf(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0] as number
 }
 
 /** A shader for each form that is asked for, made once: `key` says all that its source depends on. */

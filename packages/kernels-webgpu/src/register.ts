@@ -1,16 +1,24 @@
 import { type OpKernel, registerOpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
+import { adamWKernel } from './adam-w.js'
 import { complexLinearScanKernel } from './complex-linear-scan.js'
+import { crossEntropyKernel } from './cross-entropy.js'
 import { deltaRuleKernel } from './delta-rule.js'
+import { embeddingKernel } from './embedding.js'
 import { gatedLinearAttentionKernel } from './gated-linear-attention.js'
-import { layerNormKernel } from './layer-norm.js'
+import { geluKernel } from './gelu.js'
+import { linearCrossEntropyKernel } from './linear-cross-entropy.js'
 import { linearScanKernel } from './linear-scan.js'
 import { maxPlusScanKernel } from './max-plus-scan.js'
+import { minGruKernel } from './min-gru.js'
+import { layerNormKernel, rmsNormKernel } from './norm.js'
 import { rotaryKernel } from './rotary.js'
 import { checkBackend } from './run.js'
 import { selectiveScanKernel } from './selective-scan.js'
 import { shortConvKernel } from './short-conv.js'
 import { softmaxAttentionKernel } from './softmax-attention.js'
+import { sruKernel } from './sru.js'
+import { gruKernel, leakyRnnKernel, lstmKernel, slstmKernel } from './token-loop.js'
 import { wkv4Kernel } from './wkv4.js'
 
 /** What a device allows. */
@@ -29,6 +37,18 @@ const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
   layerNorm: ({ maxBufferBytes }) => layerNormKernel(maxBufferBytes),
   linearScan: ({ maxBufferBytes }) => linearScanKernel(maxBufferBytes),
   maxPlusScan: ({ maxBufferBytes }) => maxPlusScanKernel(maxBufferBytes),
+  rmsNorm: ({ maxBufferBytes }) => rmsNormKernel(maxBufferBytes),
+  adamW: ({ maxBufferBytes }) => adamWKernel(maxBufferBytes),
+  crossEntropy: ({ maxBufferBytes }) => crossEntropyKernel(maxBufferBytes),
+  embedding: ({ maxBufferBytes }) => embeddingKernel(maxBufferBytes),
+  gelu: ({ maxBufferBytes }) => geluKernel(maxBufferBytes),
+  minGru: ({ maxBufferBytes }) => minGruKernel(maxBufferBytes),
+  gru: ({ maxBufferBytes }) => gruKernel(maxBufferBytes),
+  leakyRnn: ({ maxBufferBytes }) => leakyRnnKernel(maxBufferBytes),
+  lstm: ({ maxBufferBytes }) => lstmKernel(maxBufferBytes),
+  slstm: ({ maxBufferBytes }) => slstmKernel(maxBufferBytes),
+  sru: ({ maxBufferBytes }) => sruKernel(maxBufferBytes),
+  linearCrossEntropy: ({ maxBufferBytes }) => linearCrossEntropyKernel(maxBufferBytes),
   rotary: ({ maxBufferBytes }) => rotaryKernel(maxBufferBytes),
   selectiveScan: ({ maxBufferBytes }) => selectiveScanKernel(maxBufferBytes),
   shortConv: ({ maxBufferBytes }) => shortConvKernel(maxBufferBytes),

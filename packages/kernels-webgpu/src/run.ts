@@ -3,7 +3,7 @@ import { env, type TensorInfo, util } from '@tensorflow/tfjs-core'
 import { checkBufferSize } from './device.js'
 
 /**
- * A WGSL kernel over float32 tensors, with any number of outputs. `body` defines `fn run(index: u32)`, called once for
+ * A WGSL kernel over float32 tensors, and int32 ones where it says so, with any number of outputs. `body` defines `fn run(index: u32)`, called once for
  * each invocation; it reads sizes as `sizes.B` (u32), and inputs and outputs as arrays by name.
  */
 export interface Shader {
@@ -15,6 +15,8 @@ export interface Shader {
   readonly groupSize?: number
   readonly sizes: readonly string[]
   readonly inputs: readonly string[]
+  /** Of the inputs, those that are int32. */
+  readonly whole?: readonly string[]
   readonly outputs: readonly string[]
   readonly body: string
 }
@@ -48,9 +50,9 @@ const mainOfGroup = (size: number): string[] => [
 ]
 
 /** The whole WGSL module. Bindings: sizes, inputs, outputs, in the order of the lists. */
-export function wgsl({ sizes, inputs, outputs, body, groupSize }: Shader): string {
+export function wgsl({ sizes, inputs, whole, outputs, body, groupSize }: Shader): string {
   const array = (access: string, name: string, binding: number): string =>
-    `@group(0) @binding(${binding}) var<storage, ${access}> ${name}: array<f32>;`
+    `@group(0) @binding(${binding}) var<storage, ${access}> ${name}: array<${whole?.includes(name) ? 'i32' : 'f32'}>;`
   return [
     `struct Sizes { ${[...sizes, 'invocations'].map((name) => `${name}: u32`).join(', ')} }`,
     '@group(0) @binding(0) var<uniform> sizes: Sizes;',

@@ -1,7 +1,9 @@
 import type { Shader } from './run.js'
+import { totalOf } from './total.wgsl.js'
 
-/** Which parameters a call has. */
+/** Which of the two norms, and which parameters a call has. The root mean square is a deviation from 0. */
 export interface Form {
+  readonly centred: boolean
   readonly weight: boolean
   readonly bias: boolean
 }
@@ -12,26 +14,18 @@ export const groupSize = 64
 export const stretch = 64
 
 export const sizes = ['N', 'D', 'eps']
-const present = (form: Form, ...names: (keyof Form)[]): string[] => names.filter((name) => form[name])
+const nameOf = ({ centred }: Form): string => (centred ? 'layerNorm' : 'rmsNorm')
+const present = (form: Form, ...names: ('weight' | 'bias')[]): string[] => names.filter((name) => form[name])
 
-/** Sums over a row, by halves; mean and 1 / deviation of row n, the latter of differences from the mean. */
-const statistics = `
-var<workgroup> parts: array<f32, ${groupSize}>;
-fn total(lane: u32, part: f32) -> f32 {
-  parts[lane] = part;
-  workgroupBarrier();
-  for (var half = ${groupSize / 2}u; half > 0u; half /= 2u) {
-    if (lane < half) { parts[lane] += parts[lane + half]; }
-    workgroupBarrier();
-  }
-  let sum = parts[0];
-  workgroupBarrier();
-  return sum;
-}
-fn statisticsOf(n: u32, lane: u32) -> vec2f {
+const meanOfRow = `
   var sum = 0.0;
   for (var d = lane; d < sizes.D; d += ${groupSize}u) { sum += x[n * sizes.D + d]; }
-  let mean = total(lane, sum) / f32(sizes.D);
+  let mean = total(lane, sum) / f32(sizes.D);`
+
+/** Mean (or 0) and 1 / deviation of row n, the latter of differences from the mean. */
+const statistics = ({ centred }: Form): string => `${totalOf(groupSize)}
+fn statisticsOf(n: u32, lane: u32) -> vec2f {
+${centred ? meanOfRow : '  let mean = 0.0;'}
   var squares = 0.0;
   for (var d = lane; d < sizes.D; d += ${groupSize}u) {
     let centred = x[n * sizes.D + d] - mean;
@@ -42,12 +36,12 @@ fn statisticsOf(n: u32, lane: u32) -> vec2f {
 
 /** One workgroup a row. */
 export const forward = (form: Form): Shader => ({
-  name: 'layerNorm',
+  name: nameOf(form),
   groupSize,
   sizes,
   inputs: ['x', ...present(form, 'weight', 'bias')],
   outputs: ['y'],
-  body: `${statistics}
+  body: `${statistics(form)}
 fn run(n: u32, lane: u32) {
   let s = statisticsOf(n, lane);
   for (var d = lane; d < sizes.D; d += ${groupSize}u) {
@@ -57,14 +51,14 @@ fn run(n: u32, lane: u32) {
 }`,
 })
 
-/** With g = dy * weight and u the normed row: dx = (g - mean(g) - u mean(g u)) / deviation. Keeps the statistics. */
+/** With g = dy * weight and u the normed row: dx = (g - mean(g) - u mean(g u)) / deviation, without mean(g) if not centred. Keeps the statistics. */
 export const rows = (form: Form): Shader => ({
-  name: 'layerNorm.rows',
+  name: `${nameOf(form)}.rows`,
   groupSize,
   sizes,
   inputs: ['x', ...present(form, 'weight'), 'dy'],
   outputs: ['dx', 'stats'],
-  body: `${statistics}
+  body: `${statistics(form)}
 fn run(n: u32, lane: u32) {
   let s = statisticsOf(n, lane);
   var sum = 0.0;
@@ -75,7 +69,7 @@ fn run(n: u32, lane: u32) {
     sum += g;
     product += g * (x[i] - s.x) * s.y;
   }
-  let level = total(lane, sum) / f32(sizes.D);
+  let level = ${form.centred ? 'total(lane, sum) / f32(sizes.D)' : '0.0'};
   let along = total(lane, product) / f32(sizes.D);
   for (var d = lane; d < sizes.D; d += ${groupSize}u) {
     let i = n * sizes.D + d;
@@ -91,7 +85,7 @@ fn run(n: u32, lane: u32) {
 
 /** Sums of dy u and of dy over a stretch of rows. */
 export const partials: Shader = {
-  name: 'layerNorm.partials',
+  name: 'norm.partials',
   sizes,
   inputs: ['x', 'dy', 'stats'],
   outputs: ['sums'],
@@ -113,7 +107,7 @@ fn run(index: u32) {
 
 /** Gradients by weight and bias, over all stretches. */
 export const parameters = (form: Form): Shader => ({
-  name: 'layerNorm.parameters',
+  name: 'norm.parameters',
   sizes,
   inputs: ['sums'],
   outputs: present(form, 'weight', 'bias').map((name) => `d${name}`),

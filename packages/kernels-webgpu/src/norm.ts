@@ -1,19 +1,19 @@
 import type { Infos, OpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import { type TensorInfo, util } from '@tensorflow/tfjs-core'
-import { fits, perForm } from './fits.js'
-import { type Form, forward, groupSize, parameters, partials, rows, stretch } from './layer-norm.wgsl.js'
+import { bitsOf, fits, perForm } from './fits.js'
+import { type Form, forward, groupSize, parameters, partials, rows, stretch } from './norm.wgsl.js'
 import { type Steps, stepsOn } from './steps.js'
 
-const keyOf = ({ weight, bias }: Form): string => [weight, bias].join()
+const keyOf = ({ centred, weight, bias }: Form): string => [centred, weight, bias].join()
 const shaders = {
   forward: perForm(forward, keyOf),
   rows: perForm(rows, keyOf),
   parameters: perForm(parameters, keyOf),
 }
 
-function formOf({ weight, bias }: Infos): Form {
-  return { weight: weight !== undefined, bias: bias !== undefined }
+function formOf(centred: boolean, { weight, bias }: Infos): Form {
+  return { centred, weight: weight !== undefined, bias: bias !== undefined }
 }
 
 function sizesOf({ x }: Infos): { N: number; D: number; parts: number } {
@@ -24,12 +24,12 @@ function sizesOf({ x }: Infos): { N: number; D: number; parts: number } {
 }
 
 /**
- * Layer normalisation: one dispatch forward; one backward, or three with weight or bias. A workgroup of 64 shares a row;
+ * Layer and root mean square normalisation: one dispatch forward; one backward, or three with weight or bias. A workgroup of 64 shares a row;
  * sums over rows, for weight and bias, go by stretches of 64.
  *
  * @param maxBufferBytes largest buffer of the device; larger calls are refused, and the reference runs
  */
-export function layerNormKernel(maxBufferBytes: number): OpKernel {
+function normKernel(centred: boolean, maxBufferBytes: number): OpKernel {
   return {
     accepts: (inputs) => {
       const { N, D, parts } = sizesOf(inputs)
@@ -37,11 +37,11 @@ export function layerNormKernel(maxBufferBytes: number): OpKernel {
     },
     forward: (inputs, attrs, backend) => {
       const steps = stepsOf(backend as WebGPUBackend, inputs, inputs, attrs)
-      return steps.run(shaders.forward(formOf(inputs)), sizesOf(inputs).N * groupSize)
+      return steps.run(shaders.forward(formOf(centred, inputs)), sizesOf(inputs).N * groupSize)
     },
     backward: (dys, inputs, _outputs, attrs, backend) => {
       const { N, D, parts } = sizesOf(inputs)
-      const form = formOf(inputs)
+      const form = formOf(centred, inputs)
       const steps = stepsOf(backend as WebGPUBackend, inputs, { ...inputs, dy: dys.y as TensorInfo }, attrs)
       const { dx } = steps.run(shaders.rows(form), N * groupSize)
       let grads: Infos = { dx: dx as TensorInfo }
@@ -56,6 +56,9 @@ export function layerNormKernel(maxBufferBytes: number): OpKernel {
   }
 }
 
+export const layerNormKernel = (maxBufferBytes: number): OpKernel => normKernel(true, maxBufferBytes)
+export const rmsNormKernel = (maxBufferBytes: number): OpKernel => normKernel(false, maxBufferBytes)
+
 function stepsOf(
   backend: WebGPUBackend,
   inputs: Infos,
@@ -64,10 +67,8 @@ function stepsOf(
 ): Steps {
   const { N, D, parts } = sizesOf(inputs)
   const { shape } = inputs.x as TensorInfo
-  // sizes are whole numbers: the bits of eps travel as one
-  const bits = new Uint32Array(Float32Array.of(eps as number).buffer)[0] as number
   return stepsOn(backend, given, {
-    sizes: { N, D, eps: bits },
+    sizes: { N, D, eps: bitsOf(eps as number) },
     outputShapes: { y: shape, dx: shape, stats: [N, 2], sums: [parts, 2, D], dweight: [D], dbias: [D] },
   })
 }
