@@ -1,6 +1,7 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unknownName } from '@mneme/core-tensor'
+import { NonFiniteError } from '@mneme/training'
 import { type Claim, judge, rowsOf } from './claims/claim.js'
 import { type Known, page, shown, standing, tableLines } from './claims/page.js'
 import { claims } from './claims/registry.js'
@@ -62,6 +63,10 @@ async function run(chosen: readonly Claim[], flags: ClaimFlags): Promise<number>
       await writePage(flags.docs)
     }
     return abort.signal.aborted ? exitCodes.interrupted : 0
+  } catch (error) {
+    if (!(error instanceof NonFiniteError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    return exitCodes.notFinite
   } finally {
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', interrupt)
@@ -100,6 +105,7 @@ async function check({ docs, json }: ClaimFlags): Promise<number> {
 }
 
 async function writePage(docs: string): Promise<void> {
+  await mkdir(join(docs, 'claims'), { recursive: true })
   for (const [path, text] of await files(docs)) await writeFile(path, text)
 }
 

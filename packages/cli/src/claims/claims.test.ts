@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { resolveExperiment } from '@mneme/training'
 import { describe, expect, test } from 'vitest'
 import { claimCommand } from '../claim-command.js'
@@ -170,6 +171,12 @@ describe('the page', () => {
     await writeFile(join(docs, 'claims.md'), `${await readFile(join(docs, 'claims.md'), 'utf8')}By hand.\n`)
     expect(await claimCommand(undefined, flags)).toBe(1)
     await rm(docs, { recursive: true })
+  })
+
+  test('is fresh in this repository', async () => {
+    const docs = fileURLToPath(new URL('../../../../docs', import.meta.url))
+    const flags = { all: false, list: false, check: true, json: false, device: 'cpu', docs }
+    expect(await claimCommand(undefined, flags)).toBe(0)
   })
 
   test('a claim that does not exist is refused with a suggestion', async () => {
