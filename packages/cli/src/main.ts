@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { benchCommand } from './bench-command.js'
+import { claimCommand } from './claim-command.js'
 import { evalCommand } from './eval-command.js'
 import { generateCommand } from './generate-command.js'
 import { logitsCommand } from './logits-command.js'
@@ -133,6 +134,29 @@ Examples
     .option('--write <file>', 'also write the tables, as Markdown')
     .option('--json', 'figures as JSON', false)
     .action(async (op, flags) => finish(await benchCommand(op, flags)))
+
+  mneme
+    .command('claim [key]')
+    .description('Hold papers to what they claim: small experiments against their baselines, with a verdict.')
+    .option('--all', 'every claim', false)
+    .option('--list', 'what there is, and how each stands', false)
+    .option('--check', 'only tell whether the page is as the results have it (exit code 1 if not)', false)
+    .option('--docs <dir>', 'folder of claims.md, and of results in claims/', 'docs')
+    .option('--device <name>', 'auto, cpu, wasm or webgpu', 'auto')
+    .option('--json', 'one JSON object a line on standard output', false)
+    .addHelpText(
+      'after',
+      `
+Examples
+  mneme claim                 list the claims, and which of them pass
+  mneme claim min-rnn         run what has no result yet, print the table and the verdict
+  mneme claim --all           the same for every claim: minutes each on two cores
+
+Every finished run is kept under a hash of its experiment in <docs>/claims/<key>.json and is not run again: stop with
+Ctrl-C at any time and go on later, or delete the file to start over. A claim that is run writes <docs>/claims.md anew.
+A claim that fails is a finding, not an error: the exit code stays 0.`,
+    )
+    .action(async (key, flags) => finish(await claimCommand(key, flags)))
 
   return mneme
 }

@@ -1,0 +1,111 @@
+import type { Experiment } from '@mneme/training'
+
+/** One line of a claim's table: an experiment without its seed, and a name for it. */
+export interface ClaimRun extends Omit<Experiment, 'seed'> {
+  readonly label: string
+  /** Length that is judged, where it is not the trained one; 0 takes the trained one. */
+  readonly testLength?: number
+}
+
+/** What a trained run was found to do. Plain JSON; kept under the hash of what was run. */
+export interface RunResult {
+  readonly hash: string
+  readonly label: string
+  readonly seed: number
+  readonly parameters: number
+  /** Of one row at the length that is judged. */
+  readonly stateBytes: number
+  readonly tokens: number
+  /** Of training, on the machine that ran it. */
+  readonly seconds: number
+  readonly lossNats: number
+  readonly tokenAcc: number
+  readonly seqAcc: number
+}
+
+export type Measure = 'lossNats' | 'tokenAcc' | 'seqAcc'
+
+/** The seeds of one line, as far as they have run. */
+export interface ClaimRow {
+  readonly label: string
+  readonly paper: string
+  readonly seeds: number
+  readonly median: number
+  readonly low: number
+  readonly high: number
+  readonly parameters: number
+  readonly stateBytes: number
+  readonly tokens: number
+  /** Median over seeds. */
+  readonly seconds: number
+}
+
+/** A sentence with figures, and whether they bear the claim out. */
+export interface Verdict {
+  readonly pass: boolean
+  readonly because: string
+}
+
+/** An experiment that a paper's main claim stands or falls with, small enough for minutes on two cores. */
+export interface Claim {
+  readonly key: string
+  readonly title: string
+  /** What is judged, in one sentence that can be wrong. */
+  readonly sentence: string
+  /** What was done, and what is smaller here than in the papers. */
+  readonly setting: string
+  readonly measure: Measure
+  readonly seeds: readonly number[]
+  /** What the lines that are compared have in common, and how far they may be apart as a share of the smallest. */
+  readonly equal: { readonly what: 'parameters' | 'stateBytes'; readonly within: number } | null
+  readonly runs: readonly ClaimRun[]
+  /** Judges complete tables only; `row` throws for a label that does not exist. */
+  verdict(row: (label: string) => ClaimRow): Verdict
+  /** A picture of the table. */
+  figure?(rows: readonly ClaimRow[]): string
+}
+
+/** Lines of the table that have run, in the order of the claim. */
+export function rowsOf(claim: Claim, results: readonly RunResult[]): ClaimRow[] {
+  return claim.runs.flatMap((run) => {
+    const own = results.filter(({ label }) => label === run.label)
+    const first = own[0]
+    if (first === undefined) return []
+    const values = own.map((result) => result[claim.measure])
+    return [
+      {
+        label: run.label,
+        paper: run.paper,
+        seeds: own.length,
+        median: median(values),
+        low: Math.min(...values),
+        high: Math.max(...values),
+        parameters: first.parameters,
+        stateBytes: first.stateBytes,
+        tokens: first.tokens,
+        seconds: median(own.map(({ seconds }) => seconds)),
+      },
+    ]
+  })
+}
+
+/** The verdict, or null while a run is missing. */
+export function judge(claim: Claim, rows: readonly ClaimRow[]): Verdict | null {
+  const complete = claim.runs.every(({ label }) =>
+    rows.some((row) => row.label === label && row.seeds === claim.seeds.length),
+  )
+  if (!complete) return null
+  return claim.verdict((label) => {
+    const found = rows.find((row) => row.label === label)
+    if (found === undefined) throw new RangeError(`claim ${claim.key}: expected one of its labels, got '${label}'.`)
+    return found
+  })
+}
+
+/** Middle value; the mean of the two middle ones where they are even. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length / 2
+  const at = (index: number): number => sorted[index] as number
+  return sorted.length % 2 === 1 ? at(Math.floor(middle)) : (at(middle - 1) + at(middle)) / 2
+}

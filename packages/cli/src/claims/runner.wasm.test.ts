@@ -1,0 +1,57 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import type { Claim, ClaimRun, RunResult } from './claim.js'
+import { runClaim } from './runner.js'
+
+const run = (label: string, nLayers: number): ClaimRun => ({
+  label,
+  paper: 'min-rnn',
+  config: { dModel: 4, nLayers },
+  task: 'copying',
+  taskConfig: { length: 16, data: 2 },
+  train: { steps: 3, batch: 2, evalEvery: 0, evalBatches: 1 },
+})
+
+const small: Claim = {
+  key: 'small',
+  title: 'Small',
+  sentence: 'Two layers copy no worse than one.',
+  setting: 'Three steps.',
+  measure: 'tokenAcc',
+  seeds: [0, 1],
+  equal: null,
+  runs: [run('one', 1), { ...run('two', 2), testLength: 32 }],
+  verdict: (row) => ({ pass: row('two').median >= row('one').median, because: 'no reason' }),
+}
+
+test('what is finished is not run again, what is not is', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'mneme-claims-'))
+  const abort = new AbortController()
+  const seen: string[] = []
+  const onResult = ({ label, seed }: RunResult): void => {
+    seen.push(`${label} ${seed}`)
+    if (seen.length === 2) abort.abort()
+  }
+  const first = await runClaim(small, { folder, signal: abort.signal, onResult })
+  expect(seen).toEqual(['one 0', 'two 0'])
+  const second = await runClaim(small, { folder, onResult })
+  expect(seen).toEqual(['one 0', 'two 0', 'one 1', 'two 1'])
+  expect(second.slice(0, 2)).toEqual(first)
+  expect(await runClaim(small, { folder, onResult })).toEqual(second)
+  expect(seen).toHaveLength(4)
+  expect(second.map(({ tokens }) => tokens)).toEqual([96, 96, 96, 96])
+  await rm(folder, { recursive: true })
+})
+
+test('the same experiment gives the same figures, whatever ran before', async () => {
+  const folders = await Promise.all([0, 1].map(() => mkdtemp(join(tmpdir(), 'mneme-claims-'))))
+  const figures: object[] = []
+  for (const folder of folders) {
+    const results = await runClaim(small, { folder })
+    figures.push(results.map(({ seconds: _, ...rest }) => rest))
+    await rm(folder, { recursive: true })
+  }
+  expect(figures[1]).toEqual(figures[0])
+})
