@@ -16,11 +16,15 @@ import {
 import {
   add,
   cast,
+  div,
   equal,
+  exp,
+  greater,
   greaterEqual,
   less,
-  lessEqual,
+  log,
   matMul,
+  max,
   min,
   mul,
   pad,
@@ -29,6 +33,7 @@ import {
   slice,
   softmax,
   sub,
+  sum,
   type Tensor,
   tensor1d,
   topk,
@@ -105,9 +110,9 @@ export class LandmarkAttention extends Module implements SequenceMixer<LandmarkS
     const turn = (y: Tensor): Tensor => this.rotary?.forward(y, state.position) ?? y
     const keys = joined(state.keys, turn(heads(this.kProj)))
     const values = joined(state.values, heads(this.vProj))
-    const weights = landmarkWeights(turn(heads(this.qProj)), keys, block, retrieved)
-    pass?.record?.record('weights', weights)
-    const o = matMul(weights, transpose(values, [0, 2, 1, 3]))
+    const weights = tokenWeights(turn(heads(this.qProj)), keys, block, retrieved)
+    pass?.record?.record('weights', amongKeys(weights, keys, block))
+    const o = reshape(matMul(weights, grouped(values, block).tokens), [B, H, T, K])
     return {
       y: this.oProj.forward(reshape(transpose(o, [0, 2, 1, 3]), [B, T, H * K])),
       state: { keys, values, position: state.position + T },
@@ -125,67 +130,82 @@ export class LandmarkAttention extends Module implements SequenceMixer<LandmarkS
  * newest of the keys `[B, S, H, K]`, of which every (block + 1)-th is a landmark.
  */
 export function landmarkWeights(q: Tensor, keys: Tensor, block: number, retrieved: number | null): Tensor {
+  return amongKeys(tokenWeights(q, keys, block, retrieved), keys, block)
+}
+
+/**
+ * Weights of the tokens without landmarks, the last block filled up, `[B H, T, n block]`: what is given to a block, shared
+ * out by a softmax over its tokens. Landmarks of earlier blocks and all of the own block compete in one softmax.
+ */
+function tokenWeights(q: Tensor, keys: Tensor, block: number, retrieved: number | null): Tensor {
   const [B, T, H, K] = q.shape as [number, number, number, number]
-  const S = keys.shape[1] as number
+  const position = (keys.shape[1] as number) - T
+  const { n, tokens, landmarks } = grouped(keys, block)
+  const rows = reshape(mul(transpose(q, [0, 2, 1, 3]), K ** -0.5), [B * H, T, K])
+  const scores = add(matMul(rows, tokens, false, true), laterTokens(position, T, n, block))
+  const byBlock = reshape(scores, [B * H * T * n, block])
+  const top = stopGradient(max(byBlock, 1, true))
+  const raised = exp(sub(byBlock, top))
+  const total = sum(raised, 1, true)
+  const all = reshape(add(top, log(total)), [B * H, T, n])
+  const { earlier, own } = places(position, T, n, block)
+  const given = mul(matMul(rows, landmarks, false, true), earlier)
+  const open = retrieved === null ? given : add(given, unretrieved(given, earlier, retrieved))
+  const logits = add(add(open, mul(all, own)), mul(sub(1, add(earlier, own)), SHUT))
+  const shares = div(reshape(softmax(logits), [B * H * T * n, 1]), total)
+  return reshape(mul(raised, shares), [B * H, T, n * block])
+}
+
+/** Tokens `[B H, n block, K]` and landmarks `[B H, n, K]` of keys or values, with zeros after the last. */
+function grouped(x: Tensor, block: number): { n: number; tokens: Tensor; landmarks: Tensor } {
+  const [B, S, H, K] = x.shape as [number, number, number, number]
   const n = Math.ceil(S / (block + 1))
-  const full = n * (block + 1)
-  const rows = mul(transpose(q, [0, 2, 1, 3]), K ** -0.5)
-  const scores = matMul(rows, transpose(keys, [0, 2, 1, 3]), false, true)
-  // four axes: some backends pad no more
-  const grouped = (y: Tensor): Tensor => reshape(y, [B * H, T, n, block + 1])
-  const padded = grouped(
-    pad(scores, [
-      [0, 0],
-      [0, 0],
-      [0, 0],
-      [0, full - S],
-    ]),
-  )
-  const tokens = slice(padded, [0, 0, 0, 0], [B * H, T, n, block])
-  const landmarks = slice(padded, [0, 0, 0, block], [B * H, T, n, 1])
-  const open = openScores(S - T, T, n, block) // [T, n, block + 1]
-  const seen = retrieved === null ? open : add(open, unretrieved(landmarks, open, retrieved))
-  const joint = grouped(softmax(reshape(add(padded, seen), [B, H, T, full])))
-  const own = slice(joint, [0, 0, 0, 0], [B * H, T, n, block])
-  const given = slice(joint, [0, 0, 0, block], [B * H, T, n, 1])
-  const shares = softmax(tokens) as Tensor
-  const weights = pad(add(own, mul(shares, given)), [
+  const rows = reshape(transpose(x, [0, 2, 1, 3]), [B * H, S * K])
+  const filled = pad(rows, [
     [0, 0],
-    [0, 0],
+    [0, (n * (block + 1) - S) * K],
+  ])
+  const blocks = reshape(filled, [B * H * n, (block + 1) * K])
+  return {
+    n,
+    tokens: reshape(slice(blocks, [0, 0], [B * H * n, block * K]), [B * H, n * block, K]),
+    landmarks: reshape(slice(blocks, [0, block * K], [B * H * n, K]), [B * H, n, K]),
+  }
+}
+
+/** Weights of tokens as those of all keys, in their order. */
+function amongKeys(weights: Tensor, keys: Tensor, block: number): Tensor {
+  const [B, S, H] = keys.shape as [number, number, number]
+  const [N, T, tokens] = weights.shape as [number, number, number]
+  const n = tokens / block
+  const filled = pad(reshape(weights, [N * T * n, block]), [
     [0, 0],
     [0, 1],
   ])
-  return slice(reshape(weights, [B, H, T, full]), [0, 0, 0, 0], [B, H, T, S])
+  return slice(reshape(filled, [B, H, T, n * (block + 1)]), [0, 0, 0, 0], [B, H, T, S])
 }
 
 const SHUT = -1e30
 
-/** 0 for tokens of the query's own block up to it, and for landmarks of earlier blocks; else far down. */
-function openScores(position: number, T: number, n: number, block: number): Tensor {
-  const size = block + 1
-  const places = Array.from({ length: n * size }, (_, j) => j)
-  const blocks = tensor1d(places.map((j) => Math.floor(j / size)))
-  const isLandmark = tensor1d(places.map((j) => (j % size === block ? 1 : 0)))
+/** Far down for tokens after the query, `[T, n block]`. */
+function laterTokens(position: number, T: number, n: number, block: number): Tensor {
+  const tokens = tensor1d(Array.from({ length: n * block }, (_, j) => j + Math.floor(j / block)))
   const queries = reshape(range(position, position + T), [T, 1])
-  const current = reshape(tensor1d(Array.from({ length: T }, (_, i) => Math.floor((position + i) / size))), [T, 1])
-  const yes = (x: Tensor): Tensor => cast(x, 'float32')
-  const beside = mul(yes(equal(blocks, current)), yes(lessEqual(range(0, n * size), queries)))
-  const seen = add(mul(beside, sub(1, isLandmark)), mul(yes(less(blocks, current)), isLandmark))
-  return reshape(mul(sub(1, seen), SHUT), [T, n, size])
+  return mul(cast(greater(tokens, queries), 'float32'), SHUT)
 }
 
-/** Far down for landmarks that are not among the greatest `count` that are open, `[N, T, n, block + 1]`. */
-function unretrieved(landmarks: Tensor, open: Tensor, count: number): Tensor {
-  const [N, T, n] = landmarks.shape as [number, number, number, number]
-  const width = open.shape[2] as number
-  const gate = reshape(slice(open, [0, 0, width - 1], [T, n, 1]), [T, n])
-  const scores = add(reshape(stopGradient(landmarks), [N, T, n]), gate)
-  const least = min(topk(scores, Math.min(count, n)).values, -1, true)
-  const shut = reshape(mul(sub(1, cast(greaterEqual(scores, least), 'float32')), SHUT), [N, T, n, 1])
-  return pad(shut, [
-    [0, 0],
-    [0, 0],
-    [0, 0],
-    [width - 1, 0],
-  ])
+/** 1 for blocks before that of the query, and for its own, `[T, n]`. */
+function places(position: number, T: number, n: number, block: number): { earlier: Tensor; own: Tensor } {
+  const current = Array.from({ length: T }, (_, i) => Math.floor((position + i) / (block + 1)))
+  const queries = reshape(tensor1d(current), [T, 1])
+  const blocks = range(0, n)
+  return { earlier: cast(less(blocks, queries), 'float32'), own: cast(equal(blocks, queries), 'float32') }
+}
+
+/** Far down for earlier blocks that are not among those of the greatest `count` scores, `[N, T, n]`. */
+function unretrieved(scores: Tensor, earlier: Tensor, count: number): Tensor {
+  const n = scores.shape[2] as number
+  const found = add(stopGradient(scores), mul(sub(1, earlier), SHUT))
+  const least = min(topk(found, Math.min(count, n)).values, -1, true)
+  return mul(mul(sub(1, cast(greaterEqual(found, least), 'float32')), earlier), SHUT)
 }

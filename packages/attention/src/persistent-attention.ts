@@ -11,6 +11,7 @@ import {
   type Rng,
   refusePadding,
   type SequenceMixer,
+  shiftedByQuery,
   softmaxAttention,
 } from '@mneme/core-tensor'
 import {
@@ -130,14 +131,11 @@ export class PersistentAttention extends Module implements SequenceMixer<Persist
   private distanceScores(q: Tensor, S: number): Tensor {
     const { nHeads: H, dHead: K, span: L, slots: N } = this.options
     const [B, T] = q.shape as [number, number]
+    // without its newest key each query stands at the key of distance 1
+    const places = Int32Array.from({ length: S }, (_, c) => Math.min(L, S - c) - 1)
+    const distances = gather(this.distanceKeys, tensor1d(places, 'int32'))
     const rows = mul(reshape(transpose(q, [0, 2, 1, 3]), [B * H * T, K]), K ** -0.5)
-    const byDistance = reshape(matMul(rows, this.distanceKeys, false, true), [B * H, T * L])
-    // query i is the (S + 1 − T + i)-th token; keys that it may not see hold no meaning
-    const places = Int32Array.from({ length: T * S }, (_, n) => {
-      const [i, j] = [Math.floor(n / S), n % S]
-      return i * L + Math.min(L, Math.max(1, S + 1 - T + i - j)) - 1
-    })
-    const found = reshape(gather(byDistance, tensor1d(places, 'int32'), 1), [B, H, T, S])
+    const found = shiftedByQuery(reshape(matMul(rows, distances, false, true), [B, H, T, S]))
     return pad(found, [
       [0, 0],
       [0, 0],

@@ -27,6 +27,7 @@ const papers = {
   mamba2: () => import('./mamba2.js'),
   memformer: () => import('./memformer.js'),
   'min-rnn': () => import('./min-rnn.js'),
+  'recurrent-linear-transformers': () => import('./recurrent-linear-transformers.js'),
   'resformer-reservoir': () => import('./resformer-reservoir.js'),
   'resformer-value-residual': () => import('./resformer-value-residual.js'),
   retnet: () => import('./retnet.js'),

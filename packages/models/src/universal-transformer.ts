@@ -2,7 +2,6 @@ import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
 import {
   constant,
   dims,
-  distanceWaves,
   FeedForward,
   type LanguageModel,
   LayerNorm,
@@ -21,6 +20,7 @@ import {
   relu,
   type SequenceMixer,
   type State,
+  sinusoids,
 } from '@mneme/core-tensor'
 import {
   add,
@@ -28,7 +28,6 @@ import {
   greater,
   less,
   mul,
-  reverse,
   sigmoid,
   slice,
   sub,
@@ -169,11 +168,12 @@ export function haltingStep(
   return { weight, tokens }
 }
 
-/** Sines, then cosines, of the positions from one on, `[T, D]`. */
+/** Signals of the positions from one on, `[T, D]`. */
 function waves(position: number, T: number, D: number): Tensor {
-  const S = position + T
-  // by distance the greatest comes first
-  return reverse(slice(distanceWaves(S, D), [0, 0], [T, D]), 0)
+  return sinusoids(
+    Array.from({ length: T }, (_, i) => position + i),
+    D,
+  )
 }
 
 function build(config: UniversalTransformerConfig): LanguageModel {

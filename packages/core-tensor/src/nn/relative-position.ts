@@ -1,21 +1,26 @@
 import { pad, reshape, slice, type Tensor, tensor2d } from '@tensorflow/tfjs-core'
 
-/**
- * Sines, then cosines, of the distances S-1 down to 0, `[S, D]`: R_d = [sin(d ω), cos(d ω)], ω_m = 10000^(-2m/D).
- * Distances beyond `clamp` count as that; 0 for none. Source: Dai et al. 2019, arXiv:1901.02860, section 3.3.
- */
-export function distanceWaves(S: number, D: number, clamp = 0): Tensor {
+/** Sines, then cosines, of places, `[places, D]`: [sin(p ω), cos(p ω)], ω_m = 10000^(-2m/D). arXiv:1706.03762, section 3.5. */
+export function sinusoids(places: readonly number[], D: number): Tensor {
   const half = D / 2
-  const values = new Float32Array(S * D)
-  for (let j = 0; j < S; j++) {
-    const distance = clamp > 0 ? Math.min(S - 1 - j, clamp) : S - 1 - j
+  const values = new Float32Array(places.length * D)
+  for (const [j, place] of places.entries()) {
     for (let m = 0; m < half; m++) {
-      const angle = distance * 10000 ** ((-2 * m) / D)
+      const angle = place * 10000 ** ((-2 * m) / D)
       values[j * D + m] = Math.sin(angle)
       values[j * D + half + m] = Math.cos(angle)
     }
   }
-  return tensor2d(values, [S, D])
+  return tensor2d(values, [places.length, D])
+}
+
+/**
+ * Sinusoids of the distances S-1 down to 0, `[S, D]`. Distances beyond `clamp` count as that; 0 for none.
+ * Source: Dai et al. 2019, arXiv:1901.02860, section 3.3.
+ */
+export function distanceWaves(S: number, D: number, clamp = 0): Tensor {
+  const distances = Array.from({ length: S }, (_, j) => (clamp > 0 ? Math.min(S - 1 - j, clamp) : S - 1 - j))
+  return sinusoids(distances, D)
 }
 
 /**
@@ -31,5 +36,6 @@ export function shiftedByQuery(byDistance: Tensor): Tensor {
     [0, 0],
     [1, 0],
   ])
-  return reshape(slice(reshape(padded, [B, H, S + 1, T]), [0, 0, 1, 0], [B, H, S, T]), [B, H, T, S])
+  // one long row a head: backends copy it at once
+  return reshape(slice(reshape(padded, [B * H, (S + 1) * T]), [0, T], [B * H, S * T]), [B, H, T, S])
 }
