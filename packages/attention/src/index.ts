@@ -1,6 +1,7 @@
 export * from './aaren.js'
 export * from './arelit.js'
 export * from './block-recurrence.js'
+export * from './blockwise-attention.js'
 export * from './cache-policy.js'
 export * from './cottention.js'
 export * from './cross-attention.js'

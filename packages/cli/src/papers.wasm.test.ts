@@ -35,7 +35,7 @@ describe.each(paperKeys)('%s', (key) => {
     const session = new Session(model)
     session.feed([1])
     const sizes: number[] = []
-    for await (const _ of session.generate({ maxNewTokens: 400 })) sizes.push(session.report().stateBytes)
+    for await (const _ of session.generate({ maxNewTokens: 240 })) sizes.push(session.report().stateBytes)
     const [early, late] = [Math.max(...sizes.slice(60, 100)), Math.max(...sizes.slice(-40))]
     if (model.traits.constantState) expect(late).toBe(early)
     else expect(late).toBeGreaterThan(early)

@@ -19,7 +19,7 @@ import { loadPaper, publishedTypes } from './registry.js'
 /** float32 against float32, both with their own order of summation. */
 const STEPS = 1e-4
 /** A software GPU takes a tenth of a second a token. */
-const STEPPED = process.env.MNEME_BACKEND === 'webgpu' ? 8 : undefined
+const STEPPED = process.env.MNEME_BACKEND === 'webgpu' ? 3 : undefined
 
 /** What the checkpoint says it is, or the variant of it that the file of its code is named after. */
 function typeOf(golden: Golden): string | null {

@@ -1,6 +1,7 @@
 import {
   Aaren,
   AReLiT,
+  BlockwiseAttention,
   Cottention,
   DeltaNet,
   eluFeatures,
@@ -32,6 +33,7 @@ import {
   ArtificialHippocampus,
   CompressiveMemory,
   DeltaCompressor,
+  GatedMemoryBank,
   KnnAttention,
   MemoryAsContext,
   MemoryPrefix,
@@ -43,6 +45,7 @@ import {
 } from '@mneme/memory'
 import {
   ConvMixer,
+  DiscreteMamba2,
   GateLoop,
   GRU,
   HGRN,
@@ -55,10 +58,12 @@ import {
   MinGRU,
   MinLSTM,
   MLSTM,
+  MlstmBlock,
   QRNN,
   ReservoirMemory,
   Retention,
   RGLRU,
+  RgLruBlock,
   Rwkv4TimeMix,
   Rwkv5TimeMix,
   Rwkv6TimeMix,
@@ -185,6 +190,16 @@ export const mixers = {
       },
       rng,
     ),
+  'softmax, in blocks': (dModel, rng) =>
+    new BlockwiseAttention(
+      {
+        ...headed(dModel),
+        nKvHeads: 4,
+        rotary: rotaryOf(dModel),
+        schedule: { kind: 'blockwise', queryBlock: 128, keyBlock: 128 },
+      },
+      rng,
+    ),
   'linear, ELU + 1': linear(() => eluFeatures),
   'linear, ReLU': linear(() => reluFeatures),
   'linear, Taylor': linear(() => taylorFeatures),
@@ -222,6 +237,7 @@ export const mixers = {
   hgrn: (dModel, rng) => new HGRN({ dModel, bound: null, convWidth: 0, normEps }, rng),
   hgrn2: (dModel, rng) => new HGRN2({ dModel, expansion: dModel / 4, bound: null, convWidth: 0, normEps, chunk }, rng),
   'rg-lru': (dModel, rng) => new RGLRU({ dModel, nHeads: 4 }, rng),
+  'rg-lru block': (dModel, rng) => new RgLruBlock({ dModel, dInner: dModel, nHeads: 4, convWidth: 4 }, rng),
   gateloop: (dModel, rng) =>
     new GateLoop(
       {
@@ -262,6 +278,21 @@ export const mixers = {
       },
       rng,
     ),
+  'mamba2, without steps': (dModel, rng) =>
+    new DiscreteMamba2(
+      {
+        dModel,
+        nHeads: 4,
+        dHead: dModel / 4,
+        dState: 16,
+        nGroups: 4,
+        convWidth: 4,
+        convBias: true,
+        activation: 'identity',
+        chunk,
+      },
+      rng,
+    ),
   rwkv4: (dModel, rng) => new Rwkv4TimeMix({ dModel, dInner: dModel, ...depth }, rng),
   rwkv5: (dModel, rng) => new Rwkv5TimeMix({ dModel, nHeads: 4, normEps, chunk, ...depth }, rng),
   rwkv6: (dModel, rng) =>
@@ -275,6 +306,11 @@ export const mixers = {
   mlstm: (dModel, rng) =>
     new MLSTM(
       { dModel, nHeads: 4, expandK: 1, expandV: 1, gateCap: 15, inputGateBias: -10, eps: 1e-6, normEps, chunk },
+      rng,
+    ),
+  'mlstm block': (dModel, rng) =>
+    new MlstmBlock(
+      { dModel, dInner: 2 * dModel, nHeads: 4, convWidth: 4, mapBlock: 4, bias: false, eps: 1e-6, normEps, chunk },
       rng,
     ),
   retention: (dModel, rng) =>
@@ -347,6 +383,7 @@ export const mixers = {
       dModel,
       segment: 16,
     }),
+  'memory bank': (dModel, rng) => new GatedMemoryBank({ dModel, nHeads: 4, slots: 16, form: 'paper' }, rng),
   'nearest neighbours': (dModel, rng) =>
     new KnnAttention(
       { ...headed(dModel), segment: 16, window: 16, capacity: 4096, neighbours: 16, temperature: 20 },

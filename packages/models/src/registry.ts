@@ -7,6 +7,7 @@ const papers = {
   'artificial-hippocampus': () => import('./artificial-hippocampus.js'),
   bert: () => import('./bert.js'),
   'block-recurrent-transformer': () => import('./block-recurrent-transformer.js'),
+  'blockwise-ring': () => import('./blockwise-ring.js'),
   'compressive-transformer': () => import('./compressive-transformer.js'),
   cottention: () => import('./cottention.js'),
   deltanet: () => import('./deltanet.js'),

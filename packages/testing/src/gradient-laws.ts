@@ -124,21 +124,31 @@ export function describeGradients(subject: Subject): void {
       const p = problem(subject)
       const { parameters, state } = await gradients(p)
       const { noise } = await hostLoss(p, p.state)
-      for (const [i, [path, v]] of p.parameters.entries()) {
-        const base = v.clone()
-        await expectSlope(parameters[i] as Float32Array, base, path, noise, async (value) => {
-          v.assign(value)
+      const slopes = p.parameters.map(([path, v], i) => ({
+        path,
+        v,
+        base: v.clone(),
+        g: parameters[i] as Float32Array,
+      }))
+      for (const group of inGroups(slopes)) {
+        const ends = group.map(({ base, g }) => ({ at: base, g }))
+        await expectSlope(ends, group.map(({ path }) => path).join(', '), noise, async (values) => {
+          for (const [j, { v }] of group.entries()) v.assign(values[j] as Tensor)
           return (await hostLoss(p, p.state)).value
         })
-        v.assign(base)
+        for (const { v, base } of group) v.assign(base)
       }
       const leaves = stateTensors(p.state).filter((t) => t.dtype === 'float32')
-      for (const [i, leaf] of leaves.entries()) {
-        const g = state[i]
-        if (g === null || g === undefined) continue
-        await expectSlope(g, leaf, `state ${i}`, noise, async (value) => {
-          const moved = mapState(p.state, (t) => (t === leaf ? value : t))
-          return (await hostLoss(p, moved)).value
+      const reached = leaves.flatMap((at, i) => (state[i] ? [{ at, g: state[i] }] : []))
+      for (const group of inGroups(reached)) {
+        await expectSlope(group, `${group.length} tensors of the state`, noise, async (values) => {
+          const moved = new Map(group.map(({ at }, j) => [at, values[j] as Tensor]))
+          return (
+            await hostLoss(
+              p,
+              mapState(p.state, (t) => moved.get(t) ?? t),
+            )
+          ).value
         })
       }
       p.model.dispose()
@@ -174,27 +184,50 @@ function expectLive(g: Float32Array | null | undefined, path: string): void {
   ).toBe(true)
 }
 
+/** At most so many differences are taken: what has few tensors is tried one by one, a whole model in groups of them. */
+const MOST_SLOPES = 8
+
+function inGroups<T>(all: readonly T[]): T[][] {
+  const size = Math.ceil(all.length / MOST_SLOPES)
+  return Array.from({ length: Math.ceil(all.length / size) || 0 }, (_, i) => all.slice(i * size, (i + 1) * size))
+}
+
+interface Slope {
+  readonly at: Tensor
+  readonly g: Float32Array
+}
+
 /**
- * Slope along one random direction, by a four-point difference, against the gradient's product with it. Where they
- * disagree, the step may have been too long, or gone over a kink: it is made smaller as long as float32 outputs allow.
+ * Slope along one random direction, by a four-point difference, against the gradient's product with it. Each tensor moves
+ * by a share of its own size. Where they disagree, the step may have been too long, or gone over a kink: it is made smaller
+ * as long as float32 outputs allow.
  */
 async function expectSlope(
-  g: Float32Array,
-  at: Tensor,
+  slopes: readonly Slope[],
   label: string,
   unit: number,
-  f: (value: Tensor) => Promise<number>,
+  f: (values: readonly Tensor[]) => Promise<number>,
 ): Promise<void> {
   const rng = new Rng(30)
-  const direction = Float32Array.from(g, () => rng.normal())
-  const base = await read(at)
-  const value = (distance: number): Promise<number> => {
-    const moved = Float32Array.from(base, (b, i) => b + distance * (direction[i] as number))
-    return f(tensor(moved, at.shape))
+  const bases = await Promise.all(slopes.map(({ at }) => read(at)))
+  const scales = bases.map((base) => Math.max(rms(base), 0.1))
+  const directions = slopes.map(({ g }) => Float32Array.from(g, () => rng.normal()))
+  const value = (distance: number): Promise<number> =>
+    f(
+      slopes.map(({ at }, j) => {
+        const [scale, direction] = [scales[j] as number, directions[j] as Float32Array]
+        const moved = (bases[j] as Float32Array).map((b, i) => b + distance * scale * (direction[i] as number))
+        return tensor(moved, at.shape)
+      }),
+    )
+  let [expected, squares] = [0, 0]
+  for (const [j, { g }] of slopes.entries()) {
+    const [scale, direction] = [scales[j] as number, directions[j] as Float32Array]
+    expected += scale * g.reduce((total, gi, i) => total + gi * (direction[i] as number), 0)
+    squares += (scale * norm(g)) ** 2
   }
-  const expected = g.reduce((total, gi, i) => total + gi * (direction[i] as number), 0)
-  const allowed = 1e-2 * norm(g)
-  for (let h = 0.01 * Math.max(rms(base), 0.1); ; h /= 4) {
+  const allowed = 1e-2 * Math.sqrt(squares)
+  for (let h = 0.01; ; h /= 4) {
     const near = (await value(h)) - (await value(-h))
     const far = (await value(2 * h)) - (await value(-2 * h))
     const slope = (8 * near - far) / (12 * h)

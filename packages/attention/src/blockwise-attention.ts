@@ -1,0 +1,122 @@
+import {
+  dims,
+  Linear,
+  type LinearOptions,
+  type Mixed,
+  type MixerTraits,
+  Module,
+  type Pass,
+  type Rng,
+  Rotary,
+  type RotaryOptions,
+  refusePadding,
+  type SequenceMixer,
+  type State,
+  softmaxAttention,
+} from '@mneme/core-tensor'
+import { reshape, type Tensor } from '@tensorflow/tfjs-core'
+import { joined } from './key-cache.js'
+import {
+  blockwiseAttention,
+  inProcessRing,
+  mergedAttention,
+  type PartialAttention,
+  ringAttention,
+} from './ring-attention.js'
+
+/** How attention to the tokens of a call is taken apart; the results are the same. */
+export type AttentionSchedule =
+  | { readonly kind: 'blockwise'; readonly queryBlock: number; readonly keyBlock: number }
+  /** Keys and values go round so many devices. */
+  | { readonly kind: 'ring'; readonly devices: number }
+
+export interface BlockwiseAttentionOptions {
+  readonly dModel: number
+  readonly nHeads: number
+  /** Heads of keys and values; each serves nHeads / nKvHeads query heads. */
+  readonly nKvHeads: number
+  readonly dHead: number
+  readonly rotary: RotaryOptions | null
+  readonly schedule: AttentionSchedule
+  readonly projection?: LinearOptions
+}
+
+export interface BlockwiseState {
+  readonly [name: string]: State
+  /** `[B, S, G, K]`, rotated; null before the first token. */
+  readonly keys: Tensor | null
+  readonly values: Tensor | null
+  readonly position: number
+}
+
+/**
+ * Causal softmax attention that is computed in blocks of queries and keys, or shared out over a ring of devices: exactly
+ * what plain attention gives.
+ *
+ *   o_i = Σ_{j ≤ i} softmax_j(q_i·k_j / √K) v_j, merged over blocks by the logarithms of their sums
+ *
+ * State: keys and values of all tokens. Time O(T² H K).
+ * Papers: Liu and Abbeel 2023, arXiv:2305.19370, section 3; Liu et al. 2023, arXiv:2310.01889, section 3.
+ */
+export class BlockwiseAttention extends Module implements SequenceMixer<BlockwiseState> {
+  readonly traits: MixerTraits = { causal: true, padding: false, constantState: false }
+  readonly qProj: Linear
+  readonly kProj: Linear
+  readonly vProj: Linear
+  readonly oProj: Linear
+  private readonly rotary: Rotary | null
+
+  constructor(
+    private readonly options: BlockwiseAttentionOptions,
+    rng: Rng,
+  ) {
+    super()
+    const { dModel, nHeads, nKvHeads, dHead, rotary, projection = { bias: false } } = options
+    if (nHeads % nKvHeads !== 0) {
+      throw new RangeError(`BlockwiseAttention nHeads: expected a multiple of nKvHeads = ${nKvHeads}, got ${nHeads}.`)
+    }
+    this.qProj = new Linear(dModel, nHeads * dHead, rng, projection)
+    this.kProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
+    this.vProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
+    this.oProj = new Linear(nHeads * dHead, dModel, rng, projection)
+    this.rotary = rotary === null ? null : new Rotary(rotary)
+  }
+
+  initialState(): BlockwiseState {
+    return { keys: null, values: null, position: 0 }
+  }
+
+  forward(x: Tensor, state: BlockwiseState = this.initialState(), pass?: Pass): Mixed<BlockwiseState> {
+    refusePadding('BlockwiseAttention.forward', pass)
+    const { dModel, nHeads, nKvHeads, dHead } = this.options
+    const { B, T } = dims('BlockwiseAttention.forward x', x, 'B T D', { D: dModel })
+    const heads = (map: Linear, H: number): Tensor => reshape(map.forward(x), [B, T, H, dHead])
+    const turn = (y: Tensor): Tensor => this.rotary?.forward(y, state.position) ?? y
+    const [q, k, v] = [turn(heads(this.qProj, nHeads)), turn(heads(this.kProj, nKvHeads)), heads(this.vProj, nKvHeads)]
+    const { o } = this.withPast(q, state, this.among(q, k, v))
+    return {
+      y: this.oProj.forward(reshape(o, [B, T, nHeads * dHead])),
+      state: { keys: joined(state.keys, k), values: joined(state.values, v), position: state.position + T },
+    }
+  }
+
+  /** Of the tokens of one call, to each other. */
+  private among(q: Tensor, k: Tensor, v: Tensor): PartialAttention {
+    const { schedule } = this.options
+    if (schedule.kind === 'blockwise') return blockwiseAttention({ q, k, v }, { ...schedule, causal: true })
+    // no device without a token
+    const devices = Math.min(schedule.devices, q.shape[1] as number)
+    return ringAttention({ q, k, v }, inProcessRing(devices), { causal: true })
+  }
+
+  /** Everything that came before the call is seen by all of its queries. */
+  private withPast(q: Tensor, { keys, values }: BlockwiseState, own: PartialAttention): PartialAttention {
+    if (keys === null || values === null) return own
+    return mergedAttention(softmaxAttention({ q, k: keys, v: values }, { causal: false }), own)
+  }
+
+  stateBytes(length: number): number {
+    const { nKvHeads, dHead } = this.options
+    return 8 * length * nKvHeads * dHead
+  }
+}
