@@ -29,7 +29,7 @@ describe.each(cases)('%s', (name, paper) => {
       const expected = await read(model.forward(ids).y)
       await savePretrained(store, { model, paper, config, published: { made_by: 'someone' } })
       const loaded = await fromPretrained(storeDirectory(store), options)
-      expect(loaded.paper.card.key).toBe(paper.card.key)
+      expect(loaded.paper.card.key).toBe(key)
       expect(loaded.published.made_by).toBe('someone')
       expect(await read(loaded.model.forward(ids).y)).toEqual(expected)
       model.dispose()
