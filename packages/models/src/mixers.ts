@@ -33,7 +33,6 @@ import {
   ArtificialHippocampus,
   CompressiveMemory,
   DeltaCompressor,
-  GatedMemoryBank,
   KnnAttention,
   MemoryAsContext,
   MemoryPrefix,
@@ -383,7 +382,6 @@ export const mixers = {
       dModel,
       segment: 16,
     }),
-  'memory bank': (dModel, rng) => new GatedMemoryBank({ dModel, nHeads: 4, slots: 16, form: 'paper' }, rng),
   'nearest neighbours': (dModel, rng) =>
     new KnnAttention(
       { ...headed(dModel), segment: 16, window: 16, capacity: 4096, neighbours: 16, temperature: 20 },
