@@ -25,7 +25,11 @@ export function describePaper(paper: Paper): void {
   describeSequence(modelSubject(paper.card.key, build))
 }
 
-/** Some hundred times slower than the others where there is no GPU: each law is tried once there, on shorter inputs. */
+/**
+ * Some hundred times slower than the others where there is no GPU: there a law is tried once, on shorter inputs. What the
+ * equations alone decide, which are the same on every backend, is asked on cpu and wasm; here whole and pieces, outputs,
+ * states and gradients are held to those of cpu.
+ */
 const software = process.env.MNEME_BACKEND === 'webgpu'
 const LENGTH = software ? 9 : 23
 const SPLITS = software
@@ -35,16 +39,14 @@ const SPLITS = software
       [16, 7],
       [5, 5, 5, 5, 3],
     ]
-const CHANGES = software ? [4] : [1, 4, 11, LENGTH - 1]
+const CHANGES = [1, 4, 11, LENGTH - 1]
 /** Padding to the left, in the middle and to the right. */
-const PADDINGS = software
-  ? ([[1, 1, 1]] as const)
-  : ([
-      [3, 0, 0],
-      [0, 3, 0],
-      [0, 0, 3],
-      [1, 1, 1],
-    ] as const)
+const PADDINGS = [
+  [3, 0, 0],
+  [0, 3, 0],
+  [0, 0, 3],
+  [1, 1, 1],
+] as const
 
 function describeSequence(subject: Subject): void {
   describe(`laws of ${subject.name}`, () => {
@@ -61,7 +63,7 @@ function describeSequence(subject: Subject): void {
       })
     })
 
-    test('causality: a token changes no output before it, unless both ways are declared', async () => {
+    test.skipIf(software)('causality: a token changes no output before it, unless both ways are declared', async () => {
       await within(async () => {
         const model = subject.make(1)
         const x = subject.draw(new Rng(2), 1, LENGTH)
@@ -91,7 +93,7 @@ function describeSequence(subject: Subject): void {
         // where the first call decides, it is the same one for all splits, and for another it must matter
         const before = model.traits.whole ? model.forward(subject.draw(new Rng(41), 2, 3)).state : undefined
         const whole = model.forward(x, before)
-        for (const sizes of [...SPLITS, Array<number>(LENGTH).fill(1)]) {
+        for (const sizes of software ? SPLITS : [...SPLITS, Array<number>(LENGTH).fill(1)]) {
           const pieces = inPieces(model, x, sizes, before)
           const label = `pieces of ${sizes.join(', ')}`
           expectClose(await read(pieces.y), await read(whole.y), tolerances.forward(), label)
@@ -105,12 +107,12 @@ function describeSequence(subject: Subject): void {
       })
     })
 
-    test('batch: rows do not know of each other', async () => {
+    test.skipIf(software)('batch: rows do not know of each other', async () => {
       await within(async () => {
         const model = subject.make(1)
         const x = subject.draw(new Rng(5), 3, LENGTH)
         const together = model.forward(x)
-        for (const row of software ? [2] : [0, 2]) {
+        for (const row of [0, 2]) {
           const alone = model.forward(rows(x, row, 1))
           expectClose(await read(rows(together.y, row, 1)), await read(alone.y), tolerances.forward(), `row ${row}`)
           await expectSameState(sliceBatch(together.state, row, 1), alone.state, `state of row ${row}`)
@@ -121,7 +123,7 @@ function describeSequence(subject: Subject): void {
 
     describePadding(subject)
 
-    test('state: the given one is unchanged and can be used again', async () => {
+    test.skipIf(software)('state: the given one is unchanged and can be used again', async () => {
       await within(async () => {
         const model = subject.make(1)
         const { state } = model.forward(subject.draw(new Rng(6), 2, 7))
@@ -184,7 +186,7 @@ function describeSequence(subject: Subject): void {
 
 /** Declared padding is exact wherever it stands; undeclared padding is refused. */
 function describePadding(subject: Subject): void {
-  test('padding and packed documents: exact where declared, refused elsewhere', async () => {
+  test.skipIf(software)('padding and packed documents: exact where declared, refused elsewhere', async () => {
     await within(async () => {
       const model = subject.make(1)
       const x = subject.draw(new Rng(8), 1, 12)
