@@ -9,7 +9,15 @@ import {
   SwiGLU,
 } from '@mneme/core-tensor'
 import { decoder } from './decoder.js'
-import { type LlamaConfig, llamaBuffers, llamaNames, publishLlama, readLlama } from './llama.js'
+import {
+  type LlamaConfig,
+  llamaBuffers,
+  llamaDefaults,
+  llamaNames,
+  llamaTiny,
+  publishLlama,
+  readLlama,
+} from './llama.js'
 import { numberOf, oneOf } from './published.js'
 import { withoutVectorDecay } from './recipes.js'
 
@@ -49,42 +57,20 @@ function build(config: BlockwiseRingConfig): LanguageModel {
 }
 
 const defaults: BlockwiseRingConfig = {
-  vocabulary: 256,
+  ...llamaDefaults,
   schedule: 'blockwise',
   queryBlock: 512,
   keyBlock: 512,
   devices: 4,
   mlpBlock: 512,
-  dModel: 64,
-  nLayers: 2,
-  nHeads: 4,
-  nKvHeads: 2,
-  dHead: 16,
-  dInner: 176,
-  window: 0,
-  ropeBase: 10000,
-  ropeScaling: null,
-  attentionBias: false,
-  mlpBias: false,
-  normEps: 1e-6,
-  initStd: 0.02,
-  tieEmbeddings: false,
-  seed: 0,
 }
 
 const tiny: BlockwiseRingConfig = {
   ...defaults,
-  vocabulary: 13,
+  ...llamaTiny,
   queryBlock: 3,
   keyBlock: 4,
   mlpBlock: 5,
-  dModel: 6,
-  nHeads: 2,
-  nKvHeads: 1,
-  dHead: 4,
-  dInner: 8,
-  ropeBase: 100,
-  initStd: 0.4,
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */

@@ -29,6 +29,38 @@ export interface LlamaConfig extends DecoderConfig {
   readonly initStd: number
 }
 
+/** Of the size that papers start with here. */
+export const llamaDefaults: LlamaConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 4,
+  nKvHeads: 2,
+  dHead: 16,
+  dInner: 176,
+  window: 0,
+  ropeBase: 10000,
+  ropeScaling: null,
+  attentionBias: false,
+  mlpBias: false,
+  normEps: 1e-6,
+  initStd: 0.02,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+/** What makes it small enough for the laws. */
+export const llamaTiny = {
+  vocabulary: 13,
+  dModel: 6,
+  nHeads: 2,
+  nKvHeads: 1,
+  dHead: 4,
+  dInner: 8,
+  ropeBase: 100,
+  initStd: 0.4,
+} as const
+
 /** Llama around any mixer that takes the options of its attention. */
 export function llamaDecoder(
   config: LlamaConfig,

@@ -1,7 +1,16 @@
 import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
 import type { ValueRole } from '@mneme/attention/value-residual'
 import type { CheckpointLayout, LanguageModel, Paper } from '@mneme/core-tensor'
-import { type LlamaConfig, llamaBuffers, llamaDecoder, llamaNames, publishLlama, readLlama } from './llama.js'
+import {
+  type LlamaConfig,
+  llamaBuffers,
+  llamaDecoder,
+  llamaDefaults,
+  llamaNames,
+  llamaTiny,
+  publishLlama,
+  readLlama,
+} from './llama.js'
 import { flagOf, numberOf, oneOf } from './published.js'
 import { withoutVectorDecay } from './recipes.js'
 
@@ -81,22 +90,9 @@ const paper: Paper<ResformerConfig, LanguageModel> = {
       'Character model of the novel, 8 layers, D = 128, three seeds: validation loss of ResFormer below that of the transformer, and SVFormer with half of its keys and values close to it.',
   },
   config: {
-    vocabulary: 256,
-    dModel: 64,
+    ...llamaDefaults,
     nLayers: 4,
-    nHeads: 4,
     nKvHeads: 4,
-    dHead: 16,
-    dInner: 176,
-    window: 0,
-    ropeBase: 10000,
-    ropeScaling: null,
-    attentionBias: false,
-    mlpBias: false,
-    normEps: 1e-6,
-    initStd: 0.02,
-    tieEmbeddings: false,
-    seed: 0,
     variant: 'resformer',
     firstShare: 0.5,
     ownShare: 0.5,
@@ -105,22 +101,10 @@ const paper: Paper<ResformerConfig, LanguageModel> = {
     pull: 0.4,
   },
   tiny: {
-    vocabulary: 13,
-    dModel: 6,
+    ...llamaDefaults,
+    ...llamaTiny,
     nLayers: 3,
-    nHeads: 2,
-    nKvHeads: 1,
-    dHead: 4,
-    dInner: 8,
-    window: 0,
-    ropeBase: 100,
-    ropeScaling: null,
     attentionBias: true,
-    mlpBias: false,
-    normEps: 1e-6,
-    initStd: 0.4,
-    tieEmbeddings: false,
-    seed: 0,
     variant: 'resformer',
     firstShare: 0.3,
     ownShare: 0.8,

@@ -8,7 +8,16 @@ import {
 } from '@mneme/attention/cache-policy'
 import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
 import type { CheckpointLayout, LanguageModel, Paper, SequenceMixer } from '@mneme/core-tensor'
-import { type LlamaConfig, llamaBuffers, llamaDecoder, llamaNames, publishLlama, readLlama } from './llama.js'
+import {
+  type LlamaConfig,
+  llamaBuffers,
+  llamaDecoder,
+  llamaDefaults,
+  llamaNames,
+  llamaTiny,
+  publishLlama,
+  readLlama,
+} from './llama.js'
 import { numberOf, oneOf } from './published.js'
 import { withoutVectorDecay } from './recipes.js'
 
@@ -43,40 +52,18 @@ function build(config: TovaConfig): LanguageModel {
 }
 
 const defaults: TovaConfig = {
-  vocabulary: 256,
+  ...llamaDefaults,
   policy: 'tova',
   capacity: 32,
   sinks: 4,
   chunk: 1,
-  dModel: 64,
-  nLayers: 2,
-  nHeads: 4,
-  nKvHeads: 2,
-  dHead: 16,
-  dInner: 176,
-  window: 0,
-  ropeBase: 10000,
-  ropeScaling: null,
-  attentionBias: false,
-  mlpBias: false,
-  normEps: 1e-6,
-  initStd: 0.02,
-  tieEmbeddings: false,
-  seed: 0,
 }
 
 const tiny: TovaConfig = {
   ...defaults,
-  vocabulary: 13,
+  ...llamaTiny,
   capacity: 4,
   sinks: 1,
-  dModel: 6,
-  nHeads: 2,
-  nKvHeads: 1,
-  dHead: 4,
-  dInner: 8,
-  ropeBase: 100,
-  initStd: 0.4,
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */

@@ -1,6 +1,15 @@
 import type { CheckpointLayout, LanguageModel, Paper } from '@mneme/core-tensor'
 import { type Gpt2Config, gpt2Buffers, gpt2Decoder, gpt2Names, publishGpt2, readGpt2 } from './gpt2.js'
-import { type LlamaConfig, llamaBuffers, llamaDecoder, llamaNames, publishLlama, readLlama } from './llama.js'
+import {
+  type LlamaConfig,
+  llamaBuffers,
+  llamaDecoder,
+  llamaDefaults,
+  llamaNames,
+  llamaTiny,
+  publishLlama,
+  readLlama,
+} from './llama.js'
 import { withoutVectorDecay } from './recipes.js'
 
 /** What is Llama's alone has no effect in the form of GPT-2. */
@@ -16,45 +25,12 @@ function build(config: TransformerConfig): LanguageModel {
 }
 
 const defaults: TransformerConfig = {
-  vocabulary: 256,
+  ...llamaDefaults,
   form: 'llama',
-  dModel: 64,
-  nLayers: 2,
-  nHeads: 4,
-  nKvHeads: 2,
-  dHead: 16,
-  dInner: 176,
-  window: 0,
-  ropeBase: 10000,
-  ropeScaling: null,
-  attentionBias: false,
-  mlpBias: false,
-  normEps: 1e-6,
-  initStd: 0.02,
-  tieEmbeddings: false,
   gpt2: { positions: 1024, activation: 'gelu_new', scaled: true, scaledByLayer: false },
-  seed: 0,
 }
 
-const tiny: TransformerConfig = {
-  ...defaults,
-  vocabulary: 13,
-  dModel: 6,
-  nLayers: 2,
-  nHeads: 2,
-  nKvHeads: 1,
-  dHead: 4,
-  dInner: 8,
-  window: 0,
-  ropeBase: 100,
-  ropeScaling: null,
-  attentionBias: true,
-  mlpBias: false,
-  normEps: 1e-6,
-  initStd: 0.4,
-  tieEmbeddings: false,
-  seed: 0,
-}
+const tiny: TransformerConfig = { ...defaults, ...llamaTiny, attentionBias: true }
 
 const tinyGpt2: TransformerConfig = {
   ...tiny,
