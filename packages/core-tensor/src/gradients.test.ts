@@ -41,6 +41,7 @@ import {
   pow,
   profile,
   reciprocal,
+  registerGradient,
   relu,
   reshape,
   reverse,
@@ -355,6 +356,20 @@ describe('vjp', () => {
 })
 
 describe('valueAndGrads', () => {
+  test('gradients that another library has put in the place of ours are replaced again', async () => {
+    await within(async () => {
+      registerGradients()
+      const own = getGradient('BatchMatMul')
+      registerGradient({ kernelName: 'BatchMatMul', gradFunc: () => ({}) })
+      const [a, b] = [variable(tensor([1, 2], [1, 2])), variable(tensor([3, 4], [2, 1]))]
+      const { value, grads } = valueAndGrads(() => sum(matMul(a, b)), [a, b])
+      expect([...(await read(value))]).toEqual([11])
+      expect([...(await read(grads[0] as Tensor)), ...(await read(grads[1] as Tensor))]).toEqual([3, 4, 1, 2])
+      expect(getGradient('BatchMatMul')).not.toBe(own)
+      for (const v of [a, b]) v.dispose()
+    })
+  })
+
   test('value, gradients in the order asked for, and null for what the loss does not depend on', async () => {
     await within(async () => {
       const [a, b, c] = [variable(tensor1d([2])), variable(tensor1d([3])), variable(tensor1d([5]))]

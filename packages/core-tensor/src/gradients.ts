@@ -3,6 +3,7 @@ import {
   concat,
   engine,
   type GradConfig,
+  getGradient,
   mul,
   registerGradient,
   stack,
@@ -47,15 +48,17 @@ function mendTapeOrder(): void {
   }
 }
 
-let registered = false
+/** tfjs has a gradient of its own for this one: while ours stands, so do the others. */
+const witness = 'BatchMatMul'
+let ours: GradConfig | undefined
 
 /**
  * Registers the gradients of the tfjs ops that this project is written in. tfjs-core alone ships without any in Node,
- * and its own for `cumsum` is wrong off the last axis. Happens on first use, never at import; calling it again is free.
+ * and its own for `cumsum` is wrong off the last axis. Happens on first use, never at import; calling it again is free,
+ * unless something has put tfjs's own back, as tfjs-layers does when it is loaded.
  */
 export function registerGradients(): void {
-  if (registered) return
-  registered = true
+  if (ours !== undefined && getGradient(witness) === ours) return
   mendTapeOrder()
   for (const [kernelName, rule] of Object.entries(rules)) {
     const all = rule.save?.[0] === '*'
@@ -67,6 +70,7 @@ export function registerGradients(): void {
     } as GradConfig)
   }
   registerMultiOutput()
+  ours = getGradient(witness)
 }
 
 /** tfjs hands over a bare tensor where an op happened to have a single output. */
