@@ -2,7 +2,8 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineConfig } from 'tsup'
 
-// every source file is an entry of its own, so that each subpath export maps to one file and shared code is split out
+// one file of the package a source file: each subpath export is one, a bundler leaves out whole files, and an error's
+// stack names them
 const entries = (dir: string): string[] =>
   readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
     const path = join(dir, entry.name)
@@ -15,11 +16,9 @@ export default defineConfig({
   format: 'esm',
   target: 'es2022',
   platform: 'neutral',
-  // tsconfig paths lead to the sources of the other packages; they are dependencies, not parts
-  external: [/^node:/, /^@mneme\//, /^@tensorflow\//],
-  splitting: true,
+  tsconfig: 'tsconfig.build.json',
+  bundle: false,
   sourcemap: true,
   clean: true,
   dts: false,
-  skipNodeModulesBundle: true,
 })
