@@ -4,6 +4,7 @@ import { checkExperiment, defaultSetup, readAddress, type Setup, writeAddress } 
 import { experimentId, nextPaper, quickExperiment } from './experiment/starting-point'
 import { Lane } from './lane'
 import type { BackendChoice } from './protocol'
+import { findView, type ViewPlace } from './views'
 
 /** The runs on the page, one or two. */
 export const lanes = signal<readonly Lane[]>([])
@@ -11,6 +12,9 @@ export const lanes = signal<readonly Lane[]>([])
 export const sketch = signal<Experiment | null>(null)
 export const addressProblem = signal<string | null>(null)
 const backend = signal<BackendChoice>('auto')
+export const view = signal<ViewPlace>(defaultSetup().view)
+/** What a page without runs keeps of the address, until a view asks for them. */
+let waiting: Setup | null = null
 
 /** Starts what the address says. What already runs and is still asked for goes on. */
 export function openAddress(): void {
@@ -23,18 +27,25 @@ export function openAddress(): void {
   }
   batch(() => {
     addressProblem.value = null
-    const otherBackend = setup.backend !== backend.value
-    backend.value = setup.backend
-    const before = lanes.value
-    lanes.value = setup.experiments.map((experiment, i) => {
-      const lane = before[i]
-      if (lane === undefined) return opened(i, experiment)
-      if (otherBackend || experimentId(lane.experiment.value) !== experimentId(experiment)) lane.start(experiment)
-      return lane
-    })
-    for (const lane of before.slice(setup.experiments.length)) lane.dispose()
+    view.value = setup.view
+    if (lanes.value.length > 0 || findView(setup.view.key)?.needsRuns === true) openRuns(setup)
+    else waiting = setup
   })
   show('replace')
+}
+
+function openRuns(setup: Setup): void {
+  waiting = null
+  const otherBackend = setup.backend !== backend.value
+  backend.value = setup.backend
+  const before = lanes.value
+  lanes.value = setup.experiments.map((experiment, i) => {
+    const lane = before[i]
+    if (lane === undefined) return opened(i, experiment)
+    if (otherBackend || experimentId(lane.experiment.value) !== experimentId(experiment)) lane.start(experiment)
+    return lane
+  })
+  for (const lane of before.slice(setup.experiments.length)) lane.dispose()
 }
 
 /** Leaves a wrong address behind. */
@@ -49,11 +60,20 @@ function opened(index: number, experiment: Experiment): Lane {
   return lane
 }
 
-/** Makes the address say what runs, so that copying it copies the experiment. */
-function show(how: 'push' | 'replace'): void {
+function current(): Setup {
   const [first, second] = lanes.value.map(({ experiment }) => experiment.value)
-  if (first === undefined) return
-  const address = `#${writeAddress({ experiments: second ? [first, second] : [first], backend: backend.value })}`
+  if (first === undefined) return waiting ?? defaultSetup()
+  return { experiments: second ? [first, second] : [first], backend: backend.value, view: view.value }
+}
+
+/** The address of another place, with the same experiments. */
+export function addressOf(place: ViewPlace): string {
+  return `#${writeAddress({ ...current(), view: place })}`
+}
+
+/** Makes the address say what runs and what is shown, so that copying it copies the experiment. */
+function show(how: 'push' | 'replace'): void {
+  const address = addressOf(view.value)
   if (address === location.hash) return
   if (how === 'push') history.pushState(null, '', address)
   else history.replaceState(null, '', address)

@@ -1,13 +1,15 @@
 import { unknownName, withDefaults } from '@mneme/core-tensor/config'
 import type { Experiment } from '@mneme/training'
 import type { BackendChoice } from '../protocol'
+import { findView, type ViewPlace, views } from '../views'
 import { catalogue, findPaper, findTask, type Settings } from './catalogue'
 import { quickExperiment, quickTraining } from './starting-point'
 
-/** What an address says: one experiment or two, and a backend if one is forced. */
+/** What an address says: what is shown, one experiment or two, and a backend if one is forced. */
 export interface Setup {
   readonly experiments: readonly [Experiment] | readonly [Experiment, Experiment]
   readonly backend: BackendChoice
+  readonly view: ViewPlace
 }
 
 const backends: readonly BackendChoice[] = ['auto', 'webgpu', 'wasm', 'cpu']
@@ -16,16 +18,24 @@ const second = 'b.'
 const groups = { config: 'config', task: 'taskConfig', train: 'train' } as const
 type Group = keyof typeof groups
 
-export const defaultSetup = (): Setup => ({ experiments: [quickExperiment()], backend: 'auto' })
+const firstView: ViewPlace = { key: 'train', detail: '' }
+
+export const defaultSetup = (): Setup => ({
+  experiments: [quickExperiment()],
+  backend: 'auto',
+  view: firstView,
+})
 
 /**
  * `paper=min-rnn&config.dModel=64&task=novel&train.lr=0.003&seed=0`, for the part of an address after `#`. A group
  * without any changes is written empty (`config=`): left out, it would mean the settings for a quick start.
  */
-export function writeAddress({ experiments, backend }: Setup): string {
+export function writeAddress({ experiments, backend, view }: Setup): string {
+  const shown =
+    view.key === firstView.key ? [] : [`view=${encode(view.detail === '' ? view.key : `${view.key}/${view.detail}`)}`]
   const parts = experiments.flatMap((experiment, i) => writeExperiment(experiment, i === 0 ? '' : second))
   if (backend !== 'auto') parts.push(`backend=${backend}`)
-  return parts.join('&')
+  return [...shown, ...parts].join('&')
 }
 
 function writeExperiment({ paper, config, task, taskConfig, train, seed }: Experiment, prefix: string): string[] {
@@ -73,14 +83,16 @@ export function readAddress(hash: string): Setup {
   if (text === '') return defaultSetup()
   const [mine, other]: [Map<string, string>, Map<string, string>] = [new Map(), new Map()]
   let backend: BackendChoice = 'auto'
+  let view = firstView
   for (const part of text.split('&').filter((p) => p !== '')) {
     const [name, value] = split(part)
     if (name === 'backend') backend = readBackend(value)
+    else if (name === 'view') view = readView(value)
     else if (name.startsWith(second)) other.set(name.slice(second.length), value)
     else mine.set(name, value)
   }
   const experiment = readExperiment(mine, '')
-  return { backend, experiments: other.size === 0 ? [experiment] : [experiment, readExperiment(other, second)] }
+  return { backend, view, experiments: other.size === 0 ? [experiment] : [experiment, readExperiment(other, second)] }
 }
 
 function split(part: string): [name: string, value: string] {
@@ -99,6 +111,20 @@ function readBackend(value: string): BackendChoice {
   return found
 }
 
+function readView(value: string): ViewPlace {
+  const at = value.indexOf('/')
+  const place = at < 0 ? { key: value, detail: '' } : { key: value.slice(0, at), detail: value.slice(at + 1) }
+  if (findView(place.key) !== undefined) return place
+  throw new RangeError(
+    unknownName(
+      'address',
+      'view',
+      place.key,
+      views.map(({ key }) => key),
+    ),
+  )
+}
+
 function readExperiment(parts: ReadonlyMap<string, string>, prefix: string): Experiment {
   const given: Record<Group, Record<string, unknown> | null> = { config: null, task: null, train: null }
   const names = ['paper', 'task', 'seed', 'config', 'train']
@@ -108,7 +134,9 @@ function readExperiment(parts: ReadonlyMap<string, string>, prefix: string): Exp
       given[group as Group] = { ...given[group as Group], [key]: readValue(value) }
     } else if ((name === 'config' || name === 'train') && value === '') given[name] ??= {}
     else if (!['paper', 'task', 'seed'].includes(name)) {
-      throw new RangeError(unknownName('address', 'part', prefix + name, [...names.map((n) => prefix + n), 'backend']))
+      throw new RangeError(
+        unknownName('address', 'part', prefix + name, [...names.map((n) => prefix + n), 'backend', 'view']),
+      )
     }
   }
   const task = parts.get('task') ?? catalogue.first.task

@@ -1,54 +1,17 @@
 import { useSignal } from '@preact/signals'
-import { useState } from 'preact/hooks'
-import type { Lane } from '../lane'
-import {
-  addressProblem,
-  dropSketch,
-  lanes,
-  openDefault,
-  removeSecond,
-  sketch,
-  sketchSecond,
-  startIn,
-  startSecond,
-} from '../page'
+import { useEffect, useState } from 'preact/hooks'
+import { addressOf, addressProblem, lanes, openDefault, view } from '../page'
+import { findView, type ViewEntry, type ViewPage, views } from '../views'
 import { Announcer } from './announcer'
-import { Controls, KeptNote, TroubleNote } from './controls'
-import { ExperimentForm } from './experiment-form'
-import { Figures } from './figures'
-import { ChartNote, Legend } from './legend'
-import { LossChart } from './loss-chart'
-import { PaperCard } from './paper-card'
-import type { Reading } from './plot'
-import { SamplePanel } from './sample-panel'
-import { ValueTable } from './value-table'
-
-const backendNames = { webgpu: 'WebGPU', wasm: 'WebAssembly', cpu: 'plain JavaScript' } as const
+import { Train } from './train'
 
 export function App() {
-  const runs = lanes.value
   return (
     <>
       <Masthead />
-      <main>
-        <AddressProblem />
-        {runs.length > 0 && (
-          <>
-            <Experiments runs={runs} />
-            <Curves key={runs.map(({ slot }) => slot).join()} runs={runs} />
-            <div class={runs.length > 1 ? 'runs two' : 'runs'}>
-              {runs.map((lane) => (
-                <article key={lane.slot} class={`run run-${lane.slot}`} aria-label={`Run ${lane.slot.toUpperCase()}`}>
-                  <Figures lane={lane} />
-                  <SamplePanel lane={lane} />
-                  <PaperCard key={lane.experiment.value.paper} lane={lane} />
-                </article>
-              ))}
-            </div>
-          </>
-        )}
-      </main>
-      <Announcer lanes={runs} />
+      <Navigation />
+      <main>{addressProblem.value === null ? <Shown /> : <AddressProblem message={addressProblem.value} />}</main>
+      <Announcer lanes={lanes.value} />
     </>
   )
 }
@@ -71,12 +34,24 @@ function Masthead() {
   )
 }
 
-function AddressProblem() {
-  if (addressProblem.value === null) return null
+function Navigation() {
+  const { key: current } = view.value
+  return (
+    <nav class="views" aria-label="Views">
+      {views.map(({ key, title }) => (
+        <a key={key} href={addressOf({ key, detail: '' })} aria-current={key === current ? 'page' : undefined}>
+          {title}
+        </a>
+      ))}
+    </nav>
+  )
+}
+
+function AddressProblem({ message }: { readonly message: string }) {
   return (
     <div class="problem" role="alert">
       <p>
-        The address of this page does not name an experiment. <strong>{addressProblem.value}</strong>
+        The address of this page does not name an experiment. <strong>{message}</strong>
       </p>
       <p>
         Correct the part after # in the address, or{' '}
@@ -88,67 +63,28 @@ function AddressProblem() {
   )
 }
 
-function Experiments({ runs }: { readonly runs: readonly Lane[] }) {
-  return (
-    <section class="experiments" aria-label="Experiments">
-      {runs.map((lane) => (
-        <div key={lane.slot} class="lane">
-          <ExperimentForm
-            slot={lane.slot}
-            experiment={lane.experiment.value}
-            running
-            onStart={(experiment) => startIn(lane, experiment)}
-            note={<KeptNote lane={lane} />}
-          >
-            {lane.slot === 'b' && (
-              <button type="button" onClick={removeSecond}>
-                Remove
-              </button>
-            )}
-          </ExperimentForm>
-          <Controls lane={lane} />
-          <TroubleNote lane={lane} />
-        </div>
-      ))}
-      {sketch.value !== null && (
-        <div class="lane">
-          <ExperimentForm slot="b" experiment={sketch.value} running={false} onStart={startSecond}>
-            <button type="button" onClick={dropSketch}>
-              Cancel
-            </button>
-          </ExperimentForm>
-        </div>
-      )}
-      <div class="below">
-        <BackendLine lane={runs[0]} />
-        {runs.length === 1 && sketch.value === null && (
-          <button type="button" onClick={sketchSecond}>
-            Compare with a second run
-          </button>
-        )}
-      </div>
-    </section>
-  )
+function Shown() {
+  const { key, detail } = view.value
+  const entry = findView(key)
+  if (entry?.load === undefined) return <Train />
+  return <Loaded key={key} load={entry.load} detail={detail} />
 }
 
-function BackendLine({ lane }: { readonly lane: Lane | undefined }) {
-  const backend = lane?.backend.value
-  if (backend === null || backend === undefined) return <p class="backend quiet">Choosing where to compute.</p>
-  return (
-    <p class="backend quiet" data-backend={backend.name}>
-      Computed by <strong>{backendNames[backend.name]}</strong>: {backend.why}.
-    </p>
-  )
-}
-
-function Curves({ runs }: { readonly runs: readonly Lane[] }) {
-  const reading = useSignal<Reading | null>(null)
-  return (
-    <section class="curves" aria-label="Loss">
-      <Legend lanes={runs} reading={reading} />
-      <LossChart lanes={runs} reading={reading} />
-      <ChartNote lanes={runs} />
-      <ValueTable lanes={runs} />
-    </section>
-  )
+/** A view's code comes when it is first asked for. */
+function Loaded({ load, detail }: { readonly load: NonNullable<ViewEntry['load']>; readonly detail: string }) {
+  const page = useSignal<ViewPage | null>(null)
+  const failed = useSignal(false)
+  useEffect(() => {
+    load().then(
+      (module) => {
+        page.value = module.default
+      },
+      () => {
+        failed.value = true
+      },
+    )
+  }, [load])
+  if (failed.value) return <p role="alert">This view could not be loaded. Reload the page to try again.</p>
+  const Page = page.value
+  return Page === null ? <p class="quiet">Loading.</p> : <Page detail={detail} />
 }

@@ -1,0 +1,26 @@
+import type { ComponentType } from 'preact'
+
+/** What is shown, as the address says it: `view=papers/mamba` is the view `papers` with the detail `mamba`. */
+export interface ViewPlace {
+  readonly key: string
+  readonly detail: string
+}
+
+export type ViewPage = ComponentType<{ readonly detail: string }>
+
+export interface ViewEntry {
+  readonly key: string
+  /** In the navigation. */
+  readonly title: string
+  /** Shows or asks the runs of the address, so that they start when it is opened. */
+  readonly needsRuns: boolean
+  /** Absent for the first view, which is in the page's first script. */
+  readonly load?: () => Promise<{ readonly default: ViewPage }>
+}
+
+/** Every view, in the order of the navigation. */
+export const views: readonly ViewEntry[] = [{ key: 'train', title: 'Train', needsRuns: true }]
+
+export function findView(key: string): ViewEntry | undefined {
+  return views.find((view) => view.key === key)
+}
