@@ -3,7 +3,20 @@ import type { Evaluation, Experiment, StepReport } from '@mneme/training'
 import { batch, type ReadonlySignal, type Signal, signal } from '@preact/signals'
 import { experimentId } from './experiment/starting-point'
 import { History } from './history'
-import type { BackendChoice, BackendName, Command, Phase, RunFacts, RunReport, Sample, Trouble } from './protocol'
+import type {
+  BackendChoice,
+  BackendName,
+  Command,
+  Payload,
+  Phase,
+  Question,
+  Reply,
+  RunFacts,
+  RunReport,
+  Sample,
+  Trouble,
+} from './protocol'
+import { type AskOptions, ended, Questions } from './questions'
 
 export type Slot = 'a' | 'b'
 
@@ -24,8 +37,6 @@ export class Lane {
   readonly charactersPerToken = signal<number | null>(null)
   readonly evaluation = signal<Evaluation | null>(null)
   readonly sample = signal<Sample | null>(null)
-  /** What the model wrote after a prompt of the reader's own. */
-  readonly answer = signal<Sample | null>(null)
   readonly samples = signal<readonly Sample[]>([])
   readonly trouble = signal<Trouble | null>(null)
   readonly resumedAt = signal<number | null>(null)
@@ -39,6 +50,7 @@ export class Lane {
   history = new History()
   private run = 0
   private worker: Worker | null = null
+  private readonly questions = new Questions((command) => this.tell({ ...command, run: this.run }))
 
   constructor(
     readonly slot: Slot,
@@ -70,15 +82,7 @@ export class Lane {
       this.experiment.value = experiment
       this.phase.value = 'loading'
       this.stage.value = 'Loading'
-      for (const part of [
-        this.facts,
-        this.latest,
-        this.speed,
-        this.evaluation,
-        this.sample,
-        this.answer,
-        this.trouble,
-      ]) {
+      for (const part of [this.facts, this.latest, this.speed, this.evaluation, this.sample, this.trouble]) {
         part.value = null
       }
       this.resumedAt.value = null
@@ -119,8 +123,15 @@ export class Lane {
     this.trouble.value = null
   }
 
-  write(prompt: string, temperature: number): void {
-    this.tell({ type: 'sample', run: this.run, prompt, temperature })
+  /**
+   * Asks the worker about its run: `worker/answers` has the questions. Training waits while it answers.
+   *
+   * @throws Error in words for the page: the question was refused, or the run has ended
+   */
+  ask<K extends Question>(question: K, payload: Payload<K>, options: AskOptions<K> = {}): Promise<Reply<K>> {
+    const { value: phase } = this.phase
+    if (this.worker === null || phase === 'stopped' || phase === 'failed') return Promise.reject(new Error(ended))
+    return this.questions.ask(question, payload, options)
   }
 
   dispose(): void {
@@ -135,6 +146,7 @@ export class Lane {
   private retire(forget: boolean): void {
     const { worker } = this
     if (worker === null) return
+    this.questions.end()
     this.stop()
     this.worker = null
     this.run = 0
@@ -149,6 +161,7 @@ export class Lane {
   }
 
   private crashed(event: ErrorEvent): void {
+    this.questions.end()
     batch(() => {
       this.phase.value = 'failed'
       this.trouble.value = {
@@ -195,8 +208,12 @@ export class Lane {
         this.charactersPerToken.value = report.charactersPerToken
         return
       case 'sample':
-        if (report.asked) this.answer.value = report.sample
-        else this.takeSample(report.sample)
+        this.takeSample(report.sample)
+        return
+      case 'part':
+      case 'reply':
+      case 'refusal':
+        this.questions.hear(report)
         return
       case 'saved':
         this.savedStep.value = report.step
@@ -210,7 +227,10 @@ export class Lane {
       case 'phase':
         this.phase.value = report.phase
         // what there was to save is saved, and another worker may need the run's lock
-        if (report.phase === 'stopped' || report.phase === 'failed') this.worker?.terminate()
+        if (report.phase === 'stopped' || report.phase === 'failed') {
+          this.questions.end()
+          this.worker?.terminate()
+        }
     }
   }
 

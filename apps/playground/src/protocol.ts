@@ -1,6 +1,8 @@
 import type { Baseline, TaskSpec } from '@mneme/tasks'
 import type { Evaluation, Experiment, StepReport } from '@mneme/training'
 import type { SavedHistory } from './history'
+import type { Call } from './worker/answers/answer'
+import type { answers } from './worker/answers/table'
 
 /** Every message between the page and a run's worker; a worker holds one run and ends with it. */
 export type BackendName = 'webgpu' | 'wasm' | 'cpu'
@@ -21,16 +23,26 @@ export interface StartCommand {
   readonly paused: boolean
 }
 
-export interface SampleCommand {
-  readonly type: 'sample'
+/** A question's name; what it takes, sends on the way and replies with stands in `worker/answers/<name>.ts`. */
+export type Question = keyof typeof answers
+type AnswerTo<K extends Question> = Awaited<ReturnType<(typeof answers)[K]>>['answer']
+export type Payload<K extends Question> = Parameters<AnswerTo<K>>[1]
+export type Reply<K extends Question> = Awaited<ReturnType<AnswerTo<K>>>
+export type Part<K extends Question> = Parameters<AnswerTo<K>>[2] extends Call<infer P> ? P : never
+
+export interface AskCommand {
+  readonly type: 'ask'
   readonly run: number
-  readonly prompt: string
-  readonly temperature: number
+  /** Comes back with everything that is said in answer. */
+  readonly id: number
+  readonly question: Question
+  readonly payload: unknown
 }
 
 export type Command =
   | StartCommand
-  | SampleCommand
+  | AskCommand
+  | { readonly type: 'cancel'; readonly run: number; readonly id: number }
   | { readonly type: 'pause' | 'resume' | 'step' | 'stop' | 'save'; readonly run: number }
 
 /** What stays the same over a run. */
@@ -79,7 +91,14 @@ export interface Trouble {
   readonly fatal: boolean
 }
 
+/** What a worker says to a question: parts, and then a reply or why there is none. */
+export type AskedReport =
+  | { readonly type: 'part'; readonly id: number; readonly part: unknown }
+  | { readonly type: 'reply'; readonly id: number; readonly reply: unknown }
+  | { readonly type: 'refusal'; readonly id: number; readonly message: string }
+
 export type Report =
+  | AskedReport
   | { readonly type: 'stage'; readonly text: string }
   | { readonly type: 'backend'; readonly name: BackendName; readonly why: string }
   | {
@@ -103,7 +122,7 @@ export type Report =
       /** Characters that a token of the validation split stands for; null if the task is no text. */
       readonly charactersPerToken: number | null
     }
-  | { readonly type: 'sample'; readonly sample: Sample; readonly asked: boolean }
+  | { readonly type: 'sample'; readonly sample: Sample }
   | { readonly type: 'phase'; readonly phase: Phase }
   | { readonly type: 'saved'; readonly step: number }
   /** Another tab keeps this run. */

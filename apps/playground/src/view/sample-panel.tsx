@@ -52,13 +52,22 @@ function Prompt({ lane }: { readonly lane: Lane }) {
   const [prompt, setPrompt] = useState('The whale ')
   const [temperature, setTemperature] = useState(0.7)
   const [promptId, temperatureId] = [useId(), useId()]
-  const answer = lane.answer.value
+  const [answer, setAnswer] = useState<Sample | null>(null)
+  const [problem, setProblem] = useState<string | null>(null)
+  const write = async (): Promise<void> => {
+    try {
+      setAnswer(await lane.ask('write', { prompt, temperature }))
+      setProblem(null)
+    } catch (error) {
+      setProblem((error as Error).message)
+    }
+  }
   return (
     <form
       class="prompt"
       onSubmit={(event) => {
         event.preventDefault()
-        lane.write(prompt, temperature)
+        void write()
       }}
     >
       <div class="field grow">
@@ -78,6 +87,11 @@ function Prompt({ lane }: { readonly lane: Lane }) {
         />
       </div>
       <button type="submit">Write</button>
+      {problem !== null && (
+        <p class="problem" role="alert">
+          {problem}
+        </p>
+      )}
       <output class="answer">{answer === null ? null : <Shown sample={answer} />}</output>
     </form>
   )

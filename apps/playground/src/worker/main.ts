@@ -35,7 +35,8 @@ async function begin(command: StartCommand, refusal?: string): Promise<void> {
 function obey(command: Command): void {
   if (command.type === 'start') begin(command)
   else if (training === null) early.push(command)
-  else if (command.type === 'sample') training.write(command)
+  else if (command.type === 'ask') training.ask(command)
+  else if (command.type === 'cancel') training.cancel(command.id)
   else training.control(command.type)
 }
 

@@ -26,28 +26,22 @@ export class Sampler {
     return this.task.kind === 'language' ? this.continueText(step) : this.answerRow(step)
   }
 
-  /** Without a prompt, the beginning of the validation text: the same each time, so that samples can be compared. */
-  async continueText(step: number, prompt?: string, temperature = 0.8): Promise<TextSample> {
-    const ids = prompt === undefined ? await this.firstTokens() : this.encode(prompt)
+  /** After the beginning of the validation text: the same each time, so that samples can be compared. */
+  private async continueText(step: number): Promise<TextSample> {
+    const ids = await this.firstTokens()
     const session = new Session(this.model, { seed: this.setup.experiment.seed + step })
     const written: number[] = []
     try {
       session.feed(ids)
       const started = performance.now()
-      for await (const { id } of session.generate({ maxNewTokens: writtenTokens, temperature })) {
+      for await (const { id } of session.generate({ maxNewTokens: writtenTokens, temperature: 0.8 })) {
         written.push(id)
         if (performance.now() - started > mostMs) break
       }
     } finally {
       session.dispose()
     }
-    return { form: 'text', step, prompt: prompt ?? this.decode(ids), text: this.decode(written) }
-  }
-
-  private encode(prompt: string): ArrayLike<number> {
-    const ids = this.vocabulary.encode?.(prompt) ?? []
-    if (ids.length === 0) throw new RangeError('prompt: expected some text, got none. Type a few words.')
-    return ids
+    return { form: 'text', step, prompt: this.decode(ids), text: this.decode(written) }
   }
 
   private decode(ids: ArrayLike<number>): string {

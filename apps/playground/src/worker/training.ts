@@ -12,7 +12,8 @@ import {
   train,
 } from '@mneme/training'
 import { History } from '../history'
-import type { BackendName, Phase, Report, RunFacts, SampleCommand, StartCommand, Trouble } from '../protocol'
+import type { AskCommand, BackendName, Phase, Report, RunFacts, StartCommand, Trouble } from '../protocol'
+import { Asked } from './asked'
 import { messageOf, startBackend } from './backend'
 import { Sampler } from './sampler'
 import { holdRun, Saves } from './saves'
@@ -43,6 +44,7 @@ export class Training {
   private constructor(
     private readonly run: Run,
     private readonly sampler: Sampler,
+    private readonly asked: Asked,
     private readonly send: Send,
     readonly backend: BackendName,
   ) {}
@@ -63,7 +65,13 @@ export class Training {
     const run = await Run.create(setup)
     const task = setup.task as unknown as TaskSpec
     const vocabulary = await task.vocabulary(setup.taskConfig)
-    const training = new Training(run, new Sampler(run.model, setup, vocabulary), send, backend.name)
+    const training = new Training(
+      run,
+      new Sampler(run.model, setup, vocabulary),
+      new Asked({ run, vocabulary }, send),
+      send,
+      backend.name,
+    )
     const resumedAt = await training.openSaves(command)
     const facts = factsOf(run, setup, vocabulary.encode !== undefined)
     send({ type: 'begun', facts, resumedAt, history: resumedAt === null ? null : training.history.save() })
@@ -179,7 +187,7 @@ export class Training {
   private async showSample(counted: boolean): Promise<void> {
     const sample = await this.sampler.sample(this.run.step)
     this.history.addSample(sample)
-    this.send({ type: 'sample', sample, asked: false })
+    this.send({ type: 'sample', sample })
     this.last.sampledMs = performance.now()
     if (counted) this.last.samples++
   }
@@ -226,17 +234,13 @@ export class Training {
     this.wake?.()
   }
 
-  write({ prompt, temperature }: SampleCommand): void {
-    this.wishes.push(async () => {
-      try {
-        const sample = await this.sampler.continueText(this.run.step, prompt, temperature)
-        this.send({ type: 'sample', sample, asked: true })
-      } catch (error) {
-        const trouble: Trouble = { fatal: false, message: messageOf(error), remedy: 'Change the prompt and try again.' }
-        this.send({ type: 'trouble', trouble })
-      }
-    })
+  ask(command: AskCommand): void {
+    this.wishes.push(this.asked.hear(command))
     this.wake?.()
+  }
+
+  cancel(id: number): void {
+    this.asked.cancel(id)
   }
 
   private setPhase(phase: Phase): void {

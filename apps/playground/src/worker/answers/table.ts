@@ -1,0 +1,7 @@
+/**
+ * Every question that the page can ask of a run, by name: `lane.ask('write', { prompt, temperature })`. A new one is a
+ * file beside this that exports `answer`, and its line here; its types follow. Loaded when it is first asked.
+ */
+export const answers = {
+  write: () => import('./write'),
+}
