@@ -1,10 +1,14 @@
 import { withDefaults } from '@mneme/core-tensor/config'
 import { describe, expect, it } from 'vitest'
+import associativeRetrieval, { type AssociativeRetrievalConfig } from './associative-retrieval.js'
 import copying, { type CopyingConfig } from './copying.js'
+import factRecall, { type FactRecallConfig } from './fact-recall.js'
 import inductionHeads, { type InductionHeadsConfig } from './induction-heads.js'
+import majority, { type MajorityConfig } from './majority.js'
 import { crossEntropy, scored, Tally } from './metrics.js'
 import mqar, { type MqarConfig } from './mqar.js'
 import selectiveCopying from './selective-copying.js'
+import stringCopying, { type StringCopyingConfig } from './string-copying.js'
 import { IGNORED, type TaskBatch, type TaskSpec } from './task.js'
 
 /** The answer due at an index, found by reading one row's inputs only. */
@@ -26,6 +30,26 @@ const solveCopying: Solver<{ vocab: number; data: number }> = (inputs, at, { voc
 const solveInduction: Solver<InductionHeadsConfig> = (inputs, at, { form, vocab, copied }) => {
   const trigger = form === 'h3' ? vocab - 2 : vocab - 1
   return inputs[inputs.indexOf(trigger) + 1 + at - (inputs.length - copied)]
+}
+
+const solveFact: Solver<FactRecallConfig> = (inputs, _at, { noise }) => inputs.find((token) => token >= noise)
+
+const solveMajority: Solver<MajorityConfig> = (inputs, _at, { symbols }) => {
+  const counts = Array.from({ length: symbols }, (_, s) => inputs.filter((token) => token === s).length)
+  return counts.indexOf(Math.max(...counts))
+}
+
+const solveString: Solver<StringCopyingConfig> = (inputs, at, { reversed }) => {
+  const i = at - inputs.length / 2
+  return inputs[reversed ? inputs.length / 2 - 1 - i : i]
+}
+
+const solveRetrieval: Solver<AssociativeRetrievalConfig> = (inputs, at, { keySize, valueSize }) => {
+  const segment = keySize + valueSize + 2
+  const [key, i] = [inputs.slice(-segment).slice(0, keySize), at - (inputs.length - valueSize - 2)]
+  const starts = Array.from({ length: inputs.length / segment - 1 }, (_, s) => s * segment)
+  const found = starts.findLast((start) => key.every((symbol, j) => inputs[start + j] === symbol)) as number
+  return inputs[found + keySize + 1 + i]
 }
 
 async function draw<C extends object>(task: TaskSpec<C>, config: Partial<C>, rows = samples, length?: number) {
@@ -80,6 +104,19 @@ describe('a solver that reads only the inputs', () => {
     solveInduction,
     ({ copied }) => copied,
   )
+  law(factRecall, [{}, factRecall.tiny, { place: 'start' }], solveFact, () => 1)
+  law(majority, [{}, majority.tiny, { lead: 0 }], solveMajority, () => 1)
+  law(stringCopying, [{}, stringCopying.tiny, { reversed: true }], solveString, ({ length }) => length / 2)
+  law(
+    associativeRetrieval,
+    [
+      { mixed: false },
+      associativeRetrieval.tiny,
+      { rewrite: true, mixed: false, keySize: 2, valueSize: 3, length: 35 },
+    ],
+    solveRetrieval,
+    ({ valueSize }) => valueSize + 1,
+  )
 })
 
 /** Of the target classes, against equal shares: chi square within three of its standard deviations. */
@@ -101,6 +138,23 @@ describe('answers are balanced', () => {
   it('copying', async () => expectBalanced(answers(await draw(copying, {}, 4000)), 8))
   it('selective copying', async () => expectBalanced(answers(await draw(selectiveCopying, {}, 4000)), 8))
   it('induction heads', async () => expectBalanced(answers(await draw(inductionHeads, {}, 4000)), 15))
+  it('fact recall', async () => expectBalanced(answers(await draw(factRecall, {}, 4000)), 8))
+  it('majority', async () => expectBalanced(answers(await draw(majority, {}, 4000)), 4))
+  it('string copying', async () => expectBalanced(answers(await draw(stringCopying, {}, 1000)), 26))
+})
+
+describe('lengths', () => {
+  const lengthsOf = async <C extends object>(task: TaskSpec<C>, config: Partial<C>, split: 'train' | 'test') => {
+    const stream = await task.open(config, split, 5, 2)
+    return new Set(Array.from({ length: 200 }, () => stream.next().length))
+  }
+
+  it('are mixed in training only: every multiple of the shortest', async () => {
+    expect(await lengthsOf(factRecall, { length: 50, shortest: 10 }, 'train')).toEqual(new Set([10, 20, 30, 40, 50]))
+    expect(await lengthsOf(factRecall, { length: 50, shortest: 10 }, 'test')).toEqual(new Set([50]))
+    expect(await lengthsOf(stringCopying, { length: 16, shortest: 4 }, 'train')).toEqual(new Set([4, 8, 12, 16]))
+    expect(await lengthsOf(associativeRetrieval, { mixed: true }, 'train')).toEqual(new Set([8, 12, 16, 20, 24]))
+  })
 })
 
 describe('mqar', () => {

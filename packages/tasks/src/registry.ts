@@ -7,6 +7,10 @@ export const tasks: Readonly<Record<string, () => Promise<{ default: TaskSpec }>
   copying: () => import('./copying.js'),
   'selective-copying': () => import('./selective-copying.js'),
   'induction-heads': () => import('./induction-heads.js'),
+  'fact-recall': () => import('./fact-recall.js'),
+  'associative-retrieval': () => import('./associative-retrieval.js'),
+  'string-copying': () => import('./string-copying.js'),
+  majority: () => import('./majority.js'),
   novel: () => import('./novel.js'),
 }
 

@@ -19,11 +19,13 @@ export interface SyntheticParts<C extends { length: number }>
   /** How one id reads. */
   name(config: C, id: number): string
   baselines(config: C): readonly Baseline[]
+  /** Lengths that training draws from, batch by batch, each as likely; the one length where absent or null. */
+  lengths?(config: C): readonly number[] | null
 }
 
 /**
  * A task whose samples are drawn one after another from one generator, so that sample i of a stream is the same at
- * every batch size.
+ * every batch size, unless lengths are mixed.
  */
 export function synthetic<C extends { length: number }>(parts: SyntheticParts<C>): TaskSpec<C> {
   const { key, title, source, metric, defaults, tiny, published } = parts
@@ -47,7 +49,8 @@ export function synthetic<C extends { length: number }>(parts: SyntheticParts<C>
       const config = settle(given, length)
       checkInteger(`${key}.batch`, batch, 1)
       const stream = `${key} ${split} seed ${seed} batch ${batch} ${JSON.stringify(config)}`
-      return drawn(stream, new Rng(splitSeed(seed, split)), batch, config.length, parts.sampler(config))
+      const lengths = (split === 'train' && parts.lengths?.(config)) || [config.length]
+      return drawn(stream, new Rng(splitSeed(seed, split)), { batch, lengths }, parts.sampler(config))
     },
     async vocabulary(given): Promise<Vocabulary> {
       const config = settle(given)
@@ -62,12 +65,17 @@ export function synthetic<C extends { length: number }>(parts: SyntheticParts<C>
   }
 }
 
-function drawn(stream: string, start: Rng, batch: number, length: number, sample: Sampler): TaskStream {
+interface Sizes {
+  readonly batch: number
+  readonly lengths: readonly number[]
+}
+
+function drawn(stream: string, start: Rng, { batch, lengths }: Sizes, sample: Sampler): TaskStream {
   let rng = start
   let position = 0
   return {
     next() {
-      const blank = blankBatch(batch, length)
+      const blank = blankBatch(batch, lengths[lengths.length === 1 ? 0 : rng.int(0, lengths.length)] as number)
       for (const row of blank.rows) sample(rng, row)
       position++
       return blank.batch
@@ -79,4 +87,9 @@ function drawn(stream: string, start: Rng, batch: number, length: number, sample
       position = cursor.position
     },
   }
+}
+
+/** `step`, and every multiple of it up to `longest`. */
+export function multiples(step: number, longest: number): number[] {
+  return Array.from({ length: Math.floor(longest / step) }, (_, i) => step * (i + 1))
 }
