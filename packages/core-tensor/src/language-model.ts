@@ -10,6 +10,7 @@ import { crossEntropy } from './ops/cross-entropy.js'
 import { linearCrossEntropy } from './ops/linear-cross-entropy.js'
 import { dims } from './shape.js'
 import type { State } from './state.js'
+import { tap } from './watch.js'
 
 /** Where input vectors and output scores come from, when it is more than a table and a matrix. */
 export interface LanguageParts {
@@ -147,7 +148,7 @@ export class LanguageModel extends Module implements TokenModel {
     const { B } = dims('LanguageModel.forward ids', ids, 'B T')
     const embedded = this.embedding.forward(ids)
     const scaled = this.embeddingScale === 1 ? embedded : mul(embedded, this.embeddingScale)
-    const x = this.embeddingNorm ? this.embeddingNorm.forward(scaled) : scaled
+    const x = tap('embedded', this.embeddingNorm ? this.embeddingNorm.forward(scaled) : scaled)
     const mixed = this.body.forward(x, state ?? this.initialState(B), pass)
     return { y: this.norm ? this.norm.forward(mixed.y) : mixed.y, state: mixed.state }
   }

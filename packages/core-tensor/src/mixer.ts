@@ -8,7 +8,12 @@ export interface Mixed<S> {
   readonly state: S
 }
 
-/** Takes pictures of what happens inside a forward: attention maps, gates, decays, states. */
+/**
+ * Takes pictures of what happens inside a forward. Names say what is recorded: `weights` `[B, H, T, S]` of attention that
+ * no op computes; `queries` and `keys`; `beta`, `decay`, `logDecay`, `gate` and other gates by the paper's name, `[B, T,
+ * ...]`; `surprise` of a memory that learns as it reads; `state` and `memory` after the call. Ops that sum values over
+ * tokens need not be recorded: `watch` sees them.
+ */
 export interface Recorder {
   record(name: string, value: Tensor): void
   /** The same recorder with a path in front of every name. */

@@ -12,6 +12,7 @@ import {
 } from '@tensorflow/tfjs-core'
 import { registerGradients, vjp } from './gradients.js'
 import { type Dims, dims } from './shape.js'
+import { type Mixing, watched } from './watch.js'
 
 /** Tensors by name; an optional input is simply absent. */
 export type Tensors<K extends string = string> = { readonly [Name in K]?: Tensor }
@@ -52,6 +53,8 @@ export interface OpSpec<I extends object, A extends object, O extends object> {
   readonly inputs: { readonly [K in keyof I]-?: string }
   readonly outputs: { readonly [K in keyof O]-?: string }
   readonly draw?: { readonly [K in keyof I]?: Draw }
+  /** Where the op sums values over tokens: what looking inside shows as a map. */
+  readonly mixes?: Mixing
   /** Default attributes; also the list of the names that exist. */
   readonly attrs: A
   reference(inputs: I, attrs: A): O
@@ -139,7 +142,9 @@ export function defineOp<I extends object, A extends object, O extends object>(s
       gradientRegistered = true
     }
     ensureKernel(plain, kernelName, outputNames)
-    return named(outputNames, runKernel(kernelName, present, { $op: attrs })) as Required<O>
+    return watched(plain, present, (given) =>
+      named(outputNames, runKernel(kernelName, given, { $op: attrs })),
+    ) as Required<O>
   }
   return Object.assign(call, { spec })
 }

@@ -72,7 +72,8 @@ export class Session {
       )
     }
     this.rng = new Rng(options.seed ?? 0)
-    this.state = model.initialState(1)
+    // in a tidy, since an initial state may be computed from parameters
+    this.state = advance(null, () => ({ state: model.initialState(1) })).state
   }
 
   /** Tokens fed and generated so far. */

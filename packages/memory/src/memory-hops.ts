@@ -130,7 +130,9 @@ export class WindowHops extends Module implements SequenceMixer<WindowHopsState>
       const [m, c] = (this.between ? slots : slots.slice(k, k + 2)) as unknown as readonly [Slots, Slots]
       const byTime = affine({ x: u, weight: m.times }).y
       const weights = softmax(closing(add(windowed(matMul(u, m.tokens, false, true), N), byTime), open))
-      const read = add(matMul(placed(weights), c.tokens), affine({ x: weights, weight: transpose(c.times) }).y)
+      const among = placed(weights)
+      pass?.record?.record('weights', expandDims(among, 1))
+      const read = add(matMul(among, c.tokens), affine({ x: weights, weight: transpose(c.times) }).y)
       // with shared maps u itself goes through H; what was read does not
       const next = add(this.between ? this.between.forward(u) : u, read)
       u = halfRelu ? reluOnHalf(next) : next

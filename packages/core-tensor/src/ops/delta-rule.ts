@@ -137,6 +137,7 @@ export const deltaRule = defineOp<Inputs, Attrs, Outputs>({
   },
   outputs: { o: 'B T H V', state: 'B H K V' },
   draw: { k: 'unitVector', beta: 'unit', logDecay: 'logDecay', resets: 'rare' },
+  mixes: { values: 'v', output: 'o', carried: ['state'] },
   keepOutputs: false,
   attrs: { chunk: 64, scale: 0 },
   reference,

@@ -140,6 +140,7 @@ export const dplrDeltaRule = defineOp<DplrDeltaRuleInputs, Attrs, Outputs>({
   },
   outputs: { o: 'B T H V', state: 'B H K V' },
   draw: { a: 'unitVector', b: 'unitVector', logDecay: 'logDecay', resets: 'rare' },
+  mixes: { values: 'v', output: 'o', carried: ['state'] },
   keepOutputs: false,
   attrs: { chunk: 64, scale: 0 },
   reference,

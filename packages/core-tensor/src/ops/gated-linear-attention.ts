@@ -157,6 +157,7 @@ export const gatedLinearAttention = defineOp<GatedLinearAttentionInputs, GatedLi
   },
   outputs: { o: 'B T H V', state: 'B H K V' },
   draw: { logDecay: 'logDecay', resets: 'rare' },
+  mixes: { values: 'v', output: 'o', carried: ['state'] },
   keepOutputs: false,
   attrs: { chunk: 64, scale: 0 },
   reference,

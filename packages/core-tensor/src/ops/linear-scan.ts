@@ -42,6 +42,7 @@ export const linearScan: Op<Inputs, Attrs, { readonly h: Tensor }> = defineOp({
   inputs: { a: 'B T D', b: 'B T D', h0: '?B D' },
   outputs: { h: 'B T D' },
   draw: { a: 'unit' },
+  mixes: { values: 'b', output: 'h', carried: ['h0'] },
   attrs: { reverse: false },
   reference,
   gradient({ h: dh }, { a, b, h0 }, { h }, { reverse: backwards }) {

@@ -15,6 +15,7 @@ import {
   type Tensor,
   zeros,
 } from '@tensorflow/tfjs-core'
+import { type WatchedOp, watched } from '../watch.js'
 import { shifted, tokenAt } from './along-time.js'
 import { maxPlusScan } from './max-plus-scan.js'
 import { type NormalisedAttrs, withNormaliser } from './normalised-linear-attention.js'
@@ -60,7 +61,27 @@ const FORGOTTEN = -1e20
  * C, n, m after T tokens; gradients pass through the maximum. Time O(T K V), state O(K V + K) a head.
  * Source: Beck et al. 2024, arXiv:2405.04517, section 2.3; Beck et al. 2025, arXiv:2503.13427, section 3.
  */
-export function mlstm(inputs: MlstmInputs, { eps = 1e-6, ...attrs }: Partial<NormalisedAttrs> = {}): MlstmOutputs {
+export function mlstm(inputs: MlstmInputs, attrs: Partial<NormalisedAttrs> = {}): MlstmOutputs {
+  return watched(watchedCell, inputs, (given) => cell(given, attrs))
+}
+
+const watchedCell: WatchedOp = {
+  name: 'mlstm',
+  inputs: {
+    q: 'B T H K',
+    k: 'B T H K',
+    v: 'B T H V',
+    inputGate: 'B T H',
+    forgetGate: 'B T H',
+    resets: '?B T',
+    C: '?B H K V',
+    n: '?B H K',
+    m: '?B H',
+  },
+  mixes: { values: 'v', output: 'h', carried: ['C'] },
+}
+
+function cell(inputs: MlstmInputs, { eps = 1e-6, ...attrs }: Partial<NormalisedAttrs>): MlstmOutputs {
   const { q, k, v, inputGate, forgetGate, resets, C, n } = inputs
   const [B, T, H] = inputGate.shape as [number, number, number]
   const m0 = inputs.m ?? zeros([B, H])

@@ -1,4 +1,5 @@
 import { add, div, expandDims, ones, squeeze, type Tensor } from '@tensorflow/tfjs-core'
+import { type WatchedOp, watched } from '../watch.js'
 import {
   type GatedLinearAttentionAttrs,
   type GatedLinearAttentionInputs,
@@ -54,6 +55,14 @@ export function normalisedLinearAttention(
   inputs: NormalisedInputs,
   { eps = 1e-6, ...attrs }: Partial<NormalisedAttrs> = {},
 ): { readonly o: Tensor; readonly state: Tensor; readonly normaliser: Tensor } {
-  const { numerator, denominator, state, normaliser } = withNormaliser(inputs, attrs)
-  return { o: div(numerator, add(denominator, eps)), state, normaliser }
+  return watched(normalised, inputs, (given) => {
+    const { numerator, denominator, state, normaliser } = withNormaliser(given, attrs)
+    return { o: div(numerator, add(denominator, eps)), state, normaliser }
+  })
+}
+
+const normalised: WatchedOp = {
+  name: 'normalisedLinearAttention',
+  inputs: { ...gatedLinearAttention.spec.inputs, normaliser: '?B H K' },
+  mixes: { values: 'v', output: 'o', carried: ['state'] },
 }

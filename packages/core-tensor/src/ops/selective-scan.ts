@@ -85,6 +85,7 @@ export const selectiveScan = defineOp<Inputs, object, Outputs>({
   },
   outputs: { y: 'B T D', state: 'B D N' },
   draw: { A: 'logDecay', resets: 'rare' },
+  mixes: { values: 'u', output: 'y', carried: ['state'] },
   keepOutputs: false,
   attrs: {},
   reference,

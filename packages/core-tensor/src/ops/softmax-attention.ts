@@ -46,6 +46,7 @@ export const softmaxAttention = defineOp<AttentionInputs, AttentionAttrs, Attent
     queryDocuments: 'few',
     keyDocuments: 'few',
   },
+  mixes: { values: 'v', output: 'o', carried: [] },
   attrs: { causal: true, window: 0, sinks: 0, scale: 0, softCap: 0, ahead: 0, block: 256 },
   reference,
   gradient,

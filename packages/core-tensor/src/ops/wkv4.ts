@@ -146,6 +146,7 @@ export const wkv4 = defineOp<Inputs, object, Outputs>({
   },
   outputs: { y: 'B T D', num: 'B D', den: 'B D', max: 'B D' },
   draw: { resets: 'rare', mask: 'mask', den: 'positive' },
+  mixes: { values: 'v', output: 'y', carried: ['num'] },
   keepOutputs: false,
   attrs: {},
   reference,
