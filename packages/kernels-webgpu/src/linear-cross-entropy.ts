@@ -2,10 +2,24 @@ import type { Infos, OpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import type { TensorInfo } from '@tensorflow/tfjs-core'
 import { fits, perForm } from './fits.js'
-import { groupSize, joined, piece, pieces, rows } from './linear-cross-entropy.wgsl.js'
+import {
+  coefficients,
+  groupSize,
+  joined,
+  piece,
+  pieces,
+  rows,
+  toHidden,
+  toWeight,
+} from './linear-cross-entropy.wgsl.js'
 import { stepsOn } from './steps.js'
 
-const shaders = { pieces: perForm(pieces, String), joined: perForm(joined, String) }
+const shaders = {
+  pieces: perForm(pieces, String),
+  joined: perForm(joined, String),
+  toHidden: perForm(toHidden, String),
+  toWeight: perForm(toWeight, String),
+}
 
 function sizesOf({ hidden, weight }: Infos): { N: number; D: number; V: number; pieces: number } {
   const [N, D] = (hidden as TensorInfo).shape as [number, number]
@@ -14,9 +28,9 @@ function sizesOf({ hidden, weight }: Infos): { N: number; D: number; V: number; 
 }
 
 /**
- * Cross entropy of a linear map's outputs: two dispatches forward, whatever the sizes, in place of a dozen a block; of the
- * logits, those of 16 tokens and 64 words a workgroup stand at one time. `tokens` and `words` are not needed. The gradient
- * is that of the op, in blocks: there tfjs has the products that it is made of.
+ * Cross entropy of a linear map's outputs: two dispatches forward and three backward, whatever the sizes; of the logits,
+ * those of 16 tokens and 64 words a workgroup stand at one time. `tokens` and `words` are not needed. Backward makes the
+ * logits twice more, once for those who own tokens and once for those who own words, so that nothing is added atomically.
  *
  * @param maxBufferBytes largest buffer of the device; larger calls are refused, and the reference runs
  */
@@ -36,6 +50,22 @@ export function linearCrossEntropyKernel(maxBufferBytes: number): OpKernel {
       const outputs = steps.run(shaders.joined(bias), N)
       steps.discard('sums')
       return outputs
+    },
+    backward: (dys, inputs, { lse }, _attrs, backend) => {
+      const { N, D, V } = sizesOf(inputs)
+      const bias = inputs.bias !== undefined
+      const outputShapes = { given: [N, 3], dhidden: [N, D], dweight: [V, D], dbias: [V] }
+      const known = { ...inputs, lse: lse as TensorInfo, dnll: dys.nll as TensorInfo, dlse: dys.lse as TensorInfo }
+      const steps = stepsOn(backend as WebGPUBackend, known, { sizes: { N, D, V }, outputShapes })
+      steps.run(coefficients, N)
+      const { dhidden } = steps.run(shaders.toHidden(bias), Math.ceil(N / rows) * groupSize)
+      const { dweight, dbias } = steps.run(shaders.toWeight(bias), Math.ceil(V / groupSize) * groupSize)
+      steps.discard('given')
+      return {
+        hidden: dhidden as TensorInfo,
+        weight: dweight as TensorInfo,
+        ...(bias && { bias: dbias as TensorInfo }),
+      }
     },
   }
 }

@@ -33,7 +33,7 @@ export function describePaper(paper: Paper): void {
 const software = process.env.MNEME_BACKEND === 'webgpu'
 const LENGTH = software ? 9 : 23
 const SPLITS = software
-  ? [[1, 5, 3]]
+  ? [[3, 3, 3]]
   : [
       [1, 7, 2, 13],
       [16, 7],
