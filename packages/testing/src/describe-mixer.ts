@@ -1,14 +1,16 @@
 import {
   type Paper,
   type Pass,
+  type Recorder,
   Rng,
   type SequenceMixer,
   type State,
   sliceBatch,
   stateBytes,
   stateTensors,
+  watch,
 } from '@mneme/core-tensor'
-import { concat, type Tensor, type Tensor2D, tensor2d } from '@tensorflow/tfjs-core'
+import { concat, memory, type Tensor, type Tensor2D, tensor2d, tidy } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { describeGradients } from './gradient-laws.js'
 import { inPieces, mixerSubject, modelSubject, read, readState, rows, type Subject, span, within } from './subject.js'
@@ -133,6 +135,28 @@ function describeSequence(subject: Subject): void {
         const twice = await read(model.forward(x, state).y)
         expect(twice).toEqual(once)
         expect(await readState(state)).toEqual(values)
+        model.dispose()
+      })
+    })
+
+    test.skipIf(software)('recording: looking on changes no output and leaves nothing behind', async () => {
+      await within(async () => {
+        const model = subject.make(1)
+        const x = subject.draw(new Rng(10), 1, LENGTH)
+        const expected = await read(model.forward(x).y)
+        const before = memory().numTensors
+        const seen: Tensor[] = []
+        const record: Recorder = { record: (_, value) => void seen.push(value), at: () => record }
+        const y = tidy(() => {
+          const onOp = ({ outputs }: { readonly outputs: object }) => void seen.push(...Object.values(outputs))
+          return watch(
+            { onOp, onTap: (_, value) => value },
+            () => model.forward(x, undefined, { training: false, record }).y,
+          )
+        })
+        expect(memory().numTensors - before).toBe(1)
+        expect(seen.length, 'something is seen').toBeGreaterThan(0)
+        expectClose(await read(y), expected, tolerances.forward(), 'outputs while recording')
         model.dispose()
       })
     })
