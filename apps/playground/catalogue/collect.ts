@@ -37,7 +37,7 @@ const tasks: TaskEntry[] = []
 for (const key of taskKeys) tasks.push(await taskEntry(key))
 
 /** Everything that the page knows of papers and tasks, from the registries, made when the app is built. */
-export const catalogue: Catalogue = {
+export const collected: Catalogue = {
   papers,
   tasks,
   train: { ...trainDefaults },

@@ -19,7 +19,10 @@ export interface ViewEntry {
 }
 
 /** Every view, in the order of the navigation. */
-export const views: readonly ViewEntry[] = [{ key: 'train', title: 'Train', needsRuns: true }]
+export const views: readonly ViewEntry[] = [
+  { key: 'train', title: 'Train', needsRuns: true },
+  { key: 'papers', title: 'Papers', needsRuns: false, load: () => import('./view/papers/index') },
+]
 
 export function findView(key: string): ViewEntry | undefined {
   return views.find((view) => view.key === key)

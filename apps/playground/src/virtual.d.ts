@@ -2,3 +2,8 @@ declare module 'virtual:catalogue' {
   const catalogue: import('./experiment/catalogue').Catalogue
   export default catalogue
 }
+
+declare module 'virtual:paper-pages' {
+  const pages: import('./view/papers/paper-pages').PaperPages
+  export default pages
+}

@@ -1,0 +1,101 @@
+import type { PaperEntry } from '../../experiment/catalogue'
+import { quickExperiment } from '../../experiment/starting-point'
+import { addressOf } from '../../page'
+import { addressOfExperiment } from '../links'
+import { MathLines } from '../math-lines'
+import { ClaimTable } from './claim-table'
+import { claimsOf, pages } from './paper-pages'
+import { TinyRun } from './tiny-run'
+
+/** All that is known of one paper, from its card, its claims and its smallest configuration. */
+export function PaperPage({ paper }: { readonly paper: PaperEntry }) {
+  const claims = claimsOf(paper.key)
+  return (
+    <article class="paper-page" aria-labelledby="paper-title">
+      <p>
+        <a href={addressOf({ key: 'papers', detail: '' })}>All papers</a>
+      </p>
+      <header>
+        <h2 id="paper-title">{paper.title}</h2>
+        <p class="quiet">
+          {paper.authors}, {paper.year}. {paper.kind[0]?.toUpperCase() + paper.kind.slice(1)}, {paper.family}.
+        </p>
+      </header>
+      <MathLines lines={paper.equation} />
+      <div class="facts">
+        <Facts paper={paper} />
+        <Letters paper={paper} />
+      </div>
+      <section aria-labelledby="differs-title">
+        <h3 id="differs-title">Where this implementation differs</h3>
+        {paper.differs.length === 0 ? (
+          <p>Nowhere that is known.</p>
+        ) : (
+          <ul>
+            {paper.differs.map((difference) => (
+              <li key={difference}>{difference}</li>
+            ))}
+          </ul>
+        )}
+      </section>
+      <section aria-labelledby="claim-title">
+        <h3 id="claim-title">Claim</h3>
+        <p>{paper.claim}</p>
+        {claims.length === 0 ? (
+          <p class="quiet">Not measured in this repository yet.</p>
+        ) : (
+          claims.map((claim) => <ClaimTable key={claim.key} claim={claim} of={paper.key} />)
+        )}
+      </section>
+      <TinyRun experiment={pages.tiny[paper.key]} />
+      <p class="links">
+        <a class="button" href={addressOfExperiment(quickExperiment(paper.key))}>
+          Train it on a novel
+        </a>
+        <a href={`https://arxiv.org/abs/${paper.arxiv}`} rel="noreferrer" target="_blank">
+          arXiv:{paper.arxiv}
+        </a>
+        <Source path={`packages/models/src/${paper.key}.ts`} />
+      </p>
+    </article>
+  )
+}
+
+function Facts({ paper }: { readonly paper: PaperEntry }) {
+  return (
+    <dl>
+      <dt>State</dt>
+      <dd>{paper.state}</dd>
+      <dt class="next">Cost of a token</dt>
+      <dd>{paper.cost}</dd>
+    </dl>
+  )
+}
+
+/** The axis letters that state and cost are written in. */
+function Letters({ paper }: { readonly paper: PaperEntry }) {
+  const used = new Set(`${paper.state} ${paper.cost}`.match(/\b[A-Z]\b/g))
+  const rows = pages.letters
+    .map(({ letters, meaning }) => ({ letters: letters.filter((letter) => used.has(letter)), meaning }))
+    .filter(({ letters }) => letters.length > 0)
+  if (rows.length === 0) return null
+  return (
+    <dl class="letters">
+      {rows.map(({ letters, meaning }) => (
+        <div key={letters.join()} class="letter">
+          <dt class="letter-name">{letters.join(', ')}</dt>
+          <dd>{meaning}</dd>
+        </div>
+      ))}
+    </dl>
+  )
+}
+
+function Source({ path }: { readonly path: string }) {
+  if (pages.repository === null) return <code>{path}</code>
+  return (
+    <a href={`${pages.repository}/blob/main/${path}`} rel="noreferrer" target="_blank">
+      <code>{path}</code>
+    </a>
+  )
+}

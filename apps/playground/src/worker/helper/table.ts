@@ -1,0 +1,4 @@
+/** What a worker without a run can be asked, each in a file beside this that exports `help`. Loaded when it is asked. */
+export const helpers = {
+  tiny: () => import('./tiny'),
+}

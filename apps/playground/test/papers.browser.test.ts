@@ -1,0 +1,50 @@
+import { paperKeys } from '@mneme/models'
+import { describe, expect, test } from 'vitest'
+import { browsing, found } from './browse'
+
+const { visit } = browsing()
+
+describe.skipIf(!found)('papers', () => {
+  test('every paper is listed, and found by words and family', async () => {
+    const { page, complaints } = await visit('view=papers')
+    const rows = page.locator('.paper-list li')
+    await rows.first().waitFor()
+    expect(await rows.count()).toBe(paperKeys.length)
+    await page.getByLabel('Title, author, mechanism').fill('learning memorize test')
+    expect(await rows.count()).toBe(1)
+    await page.getByRole('link', { name: /Titans/ }).click()
+    await page.getByRole('heading', { name: /Titans/ }).waitFor()
+    expect(page.url()).toContain('view=papers/titans')
+    await page.goBack()
+    await page.getByLabel('Family').selectOption('memory')
+    const memories = await rows.count()
+    expect(memories).toBeGreaterThan(0)
+    expect(memories).toBeLessThan(paperKeys.length)
+    expect(complaints).toEqual([])
+  })
+
+  test('a page shows equation, letters, claim with figures, and trains the smallest form', async () => {
+    const { page, complaints } = await visit('view=papers/gated-deltanet')
+    await page.getByRole('heading', { name: 'Gated Delta Networks' }).waitFor()
+    expect(await page.locator('.equation math').count()).toBeGreaterThan(0)
+    expect(await page.getByText('model width').count()).toBe(1)
+    await page.getByText('packages/models/src/gated-deltanet.ts').waitFor()
+    const row = page.getByRole('row', { name: /gated-deltanet, 16 wide/ })
+    expect(await row.textContent()).toMatch(/\d+\.\d %/)
+    await page.getByRole('button', { name: 'Train it here' }).click()
+    const status = page.locator('.tiny [role=status]')
+    await page.getByRole('button', { name: 'Train it again' }).waitFor({ timeout: 25_000 })
+    const [, loss, share] = /loss (\d\.\d+), (\d+\.\d) %/.exec((await status.textContent()) ?? '') ?? []
+    expect(Number(loss)).toBeLessThan(Math.log(4))
+    expect(Number(share)).toBeGreaterThan(25)
+    await page.getByRole('img', { name: /Training loss/ }).focus()
+    await page.keyboard.press('ArrowRight')
+    expect(await page.locator('.tiny output').textContent()).toMatch(/^step 1: \d/)
+    expect(complaints).toEqual([])
+  })
+
+  test('what is no paper is said to be none', async () => {
+    const { page } = await visit('view=papers/titan')
+    await page.getByText('There is no paper ‘titan’.').waitFor()
+  })
+})
