@@ -33,9 +33,9 @@ export function describePaper(paper: Paper): void {
  * states and gradients are held to those of cpu.
  */
 const software = process.env.MNEME_BACKEND === 'webgpu'
-const LENGTH = software ? 9 : 23
+const LENGTH = software ? 7 : 23
 const SPLITS = software
-  ? [[3, 3, 3]]
+  ? [[3, 4]]
   : [
       [1, 7, 2, 13],
       [16, 7],
