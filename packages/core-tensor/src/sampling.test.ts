@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Rng } from './rng.js'
-import { checkSampling, type SamplingOptions, sample, samplingDefaults } from './sampling.js'
+import { checkSampling, likeliest, type SamplingOptions, sample, samplingDefaults } from './sampling.js'
 
 const none: ReadonlySet<number> = new Set()
 const options = (given: Partial<SamplingOptions>): SamplingOptions => ({ ...samplingDefaults, ...given })
@@ -128,5 +128,19 @@ describe('checkSampling', () => {
   test('the defaults draw from the model as it is', () => {
     expect(() => checkSampling(samplingDefaults)).not.toThrow()
     expect(samplingDefaults).toEqual({ temperature: 1, topK: 0, topP: 1, repetitionPenalty: 1 })
+  })
+})
+
+describe('likeliest', () => {
+  test('the top tokens with their probabilities, of equals the lower id first', () => {
+    const top = likeliest(scoresOf(0.1, 0.3, 0.2, 0.3, 0.1), 3)
+    expect(top.map(({ id }) => id)).toEqual([1, 3, 2])
+    for (const [i, share] of [0.3, 0.3, 0.2].entries()) {
+      expect(Math.exp(top[i]?.logProbability as number)).toBeCloseTo(share, 6)
+    }
+  })
+
+  test('more than there are gives all', () => {
+    expect(likeliest(scoresOf(0.25, 0.75), 5).map(({ id }) => id)).toEqual([1, 0])
   })
 })

@@ -29,10 +29,29 @@ export function checkSampling({ temperature, topK, topP, repetitionPenalty }: Sa
   )
 }
 
-export interface Sampled {
+/** A token with the natural logarithm of its probability under the model, before temperature and cuts. */
+export interface ScoredToken {
   readonly id: number
-  /** Natural logarithm of the probability under the model, before temperature and cuts. */
   readonly logProbability: number
+}
+
+export interface Sampled extends ScoredToken {
+  /** The likeliest tokens at this place, from the top, where they were asked for. */
+  readonly likeliest?: readonly ScoredToken[]
+}
+
+/** The `count` likeliest tokens of scores `[V]`, from the top; of equals the lower id first. Time O(V count). */
+export function likeliest(scores: Float32Array, count: number): ScoredToken[] {
+  const norm = logSumExp(scores)
+  const top: ScoredToken[] = []
+  for (const [id, score] of scores.entries()) {
+    const logProbability = score - norm
+    if (top.length === count && logProbability <= (top[count - 1] as ScoredToken).logProbability) continue
+    const at = top.findIndex((other) => other.logProbability < logProbability)
+    top.splice(at < 0 ? top.length : at, 0, { id, logProbability })
+    if (top.length > count) top.pop()
+  }
+  return top
 }
 
 /** Draws one token from scores `[V]`. `seen` are the ids that the repetition penalty applies to. Time O(V log V) at most. */

@@ -2,7 +2,7 @@ import { clone, slice, type Tensor, tensor2d } from '@tensorflow/tfjs-core'
 import { withDefaults } from './config.js'
 import type { TokenModel } from './language-model.js'
 import { Rng, type RngState } from './rng.js'
-import { checkSampling, type Sampled, type SamplingOptions, sample, samplingDefaults } from './sampling.js'
+import { checkSampling, likeliest, type Sampled, type SamplingOptions, sample, samplingDefaults } from './sampling.js'
 import {
   advance,
   copyState,
@@ -21,6 +21,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stop: readonly number[]
   /** Restarts the session's generator from this seed. */
   readonly seed: number | null
+  /** So many of the likeliest tokens are told with each that is drawn. */
+  readonly likeliest: number
 }
 
 export interface GenerateCall extends Partial<GenerateOptions> {
@@ -29,7 +31,13 @@ export interface GenerateCall extends Partial<GenerateOptions> {
   readonly onToken?: (token: Sampled) => void
 }
 
-const generateDefaults: GenerateOptions = { ...samplingDefaults, maxNewTokens: 256, stop: [], seed: null }
+const generateDefaults: GenerateOptions = {
+  ...samplingDefaults,
+  maxNewTokens: 256,
+  stop: [],
+  seed: null,
+  likeliest: 0,
+}
 
 /** Counts and speeds since the session was made. */
 export interface SessionReport {
@@ -130,7 +138,9 @@ export class Session {
     for (let i = 0; i < options.maxNewTokens && !signal?.aborted; i++) {
       await breathe()
       const started = performance.now()
-      const token = sample(await this.nextScores(), options, this.seen, this.rng)
+      const scores = await this.nextScores()
+      const drawn = sample(scores, options, this.seen, this.rng)
+      const token = options.likeliest > 0 ? { ...drawn, likeliest: likeliest(scores, options.likeliest) } : drawn
       if (signal?.aborted) return
       this.push(Int32Array.of(token.id))
       this.spent.decodeTokens++

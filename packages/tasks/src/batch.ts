@@ -9,6 +9,8 @@ export interface Row {
   readonly targets: Int32Array
   /** [T], all 0 before. */
   readonly mask: Float32Array
+  /** [T], all 0 before. */
+  readonly distances: Int32Array
 }
 
 /** A batch that scores nothing yet, with its rows to be written. */
@@ -16,17 +18,24 @@ export function blankBatch(batch: number, length: number): { batch: TaskBatch; r
   const inputs = new Int32Array(batch * length)
   const targets = new Int32Array(batch * length).fill(IGNORED)
   const mask = new Float32Array(batch * length)
+  const distances = new Int32Array(batch * length)
   const rows = Array.from({ length: batch }, (_, b) => {
     const span = [b * length, (b + 1) * length] as const
-    return { inputs: inputs.subarray(...span), targets: targets.subarray(...span), mask: mask.subarray(...span) }
+    return {
+      inputs: inputs.subarray(...span),
+      targets: targets.subarray(...span),
+      mask: mask.subarray(...span),
+      distances: distances.subarray(...span),
+    }
   })
-  return { batch: { inputs, targets, mask, batch, length }, rows }
+  return { batch: { inputs, targets, mask, distances, batch, length }, rows }
 }
 
-/** Marks input index `at` as scored, with the answer due there. */
-export function ask(row: Row, at: number, answer: number): void {
+/** Marks input index `at` as scored, with the answer due there, and the index that showed it where there is one. */
+export function ask(row: Row, at: number, answer: number, shownAt = at): void {
   row.targets[at] = answer
   row.mask[at] = 1
+  row.distances[at] = at - shownAt
 }
 
 /**

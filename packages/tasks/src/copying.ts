@@ -75,7 +75,7 @@ export function copySampler(layout: CopyLayout, positions: (rng: Rng) => readonl
     positions(rng).forEach((at, i) => {
       const symbol = rng.int(1, marker)
       row.inputs[at] = symbol
-      ask(row, length - data + i, symbol)
+      ask(row, length - data + i, symbol, at)
     })
   }
 }

@@ -87,6 +87,25 @@ function law<C extends { length: number }>(
   }
 }
 
+describe('distances', () => {
+  const tasks: [TaskSpec<never>, object][] = [
+    [mqar as TaskSpec<never>, {}],
+    [mqar as TaskSpec<never>, { passes: 2, power: 1 }],
+    [copying as TaskSpec<never>, {}],
+    [selectiveCopying as TaskSpec<never>, {}],
+    [inductionHeads as TaskSpec<never>, {}],
+    [inductionHeads as TaskSpec<never>, { form: 'h3', triggers: 3, copied: 2 }],
+  ]
+  it.each(tasks)('of $key %j lead from what is asked back to an input that is the answer', async (task, given) => {
+    const { inputs, targets, mask, distances = [] } = await draw(task, given as never, 50)
+    for (const [at, weight] of mask.entries()) {
+      const distance = distances[at] as number
+      if (weight === 0) expect(distance).toBe(0)
+      else expect([distance > 0, inputs[at - distance]]).toEqual([true, targets[at]])
+    }
+  })
+})
+
 describe('a solver that reads only the inputs', () => {
   law(
     mqar,

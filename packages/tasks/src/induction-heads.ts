@@ -85,7 +85,7 @@ function mambaSampler(config: InductionHeadsConfig): Sampler {
     const at = rng.int(0, last - 1)
     row.inputs[at] = trigger
     row.inputs[last] = trigger
-    ask(row, last, row.inputs[at + 1] as number)
+    ask(row, last, row.inputs[at + 1] as number, at + 1)
   }
 }
 
@@ -103,7 +103,8 @@ function h3Sampler(config: InductionHeadsConfig): Sampler {
       // the last answer token is due, never shown, so the final copy stops one short of the row's end
       row.inputs.set(answer.subarray(0, length - at - 1), at + 1)
     }
-    for (const [i, token] of answer.entries()) ask(row, end + i, token)
+    const nearest = places.at(-1) as number
+    for (const [i, token] of answer.entries()) ask(row, end + i, token, nearest + 1 + i)
   }
 }
 

@@ -68,7 +68,7 @@ export const mqar = synthetic<MqarConfig>({
       weightedChoice(rng, weights, pairs).forEach((slot, i) => {
         const at = context + 2 * slot
         row.inputs[at] = keys[i] as number
-        ask(row, at, values[i] as number)
+        ask(row, at, values[i] as number, context - 2 * (pairs - i) + 1)
       })
       if (!randomNonQueries) return
       for (let t = context; t < length; t++) if (row.mask[t] === 0) row.inputs[t] = rng.int(0, vocab)

@@ -21,6 +21,8 @@ export interface TaskBatch {
   readonly targets: Int32Array
   /** [B, T], 1 where scored, else 0. */
   readonly mask: Float32Array
+  /** [B, T], tokens since the answer was shown, at least 1; 0 where nothing is asked or no one token shows it. */
+  readonly distances?: Int32Array
   /** B. */
   readonly batch: number
   /** T. */

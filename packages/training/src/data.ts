@@ -3,6 +3,8 @@ export interface Batch {
   readonly inputs: Int32Array | Float32Array
   readonly targets: Int32Array
   readonly mask: Float32Array
+  /** Tokens since the answer was shown, at least 1; 0 where nothing is asked or no one token shows it. */
+  readonly distances?: Int32Array
   readonly batch: number
   readonly length: number
   /** Rows go on where those of the last batch ended, so that the carried state stays valid. */

@@ -119,6 +119,25 @@ test('evaluation looks at the same batches every time and changes nothing', asyn
   run.dispose()
 })
 
+test('an evaluation is told apart by distance where the task knows it, else by place, and the parts add up', async () => {
+  const cases = [
+    { task: 'mqar', taskConfig: { vocab: 16, length: 16, pairs: 2 }, of: 'distance' },
+    { task: 'novel', taskConfig: {}, of: 'position' },
+  ]
+  for (const { of, ...task } of cases) {
+    const run = await start({ ...novel, ...task, train: { ...settings, length: 16, batch: 4 } })
+    const { by, lossNats, tokenAcc } = await run.evaluate({ batches: 3 })
+    expect(by.of).toBe(of)
+    const positions = by.spans.reduce((sum, span) => sum + span.positions, 0)
+    const mean = (key: 'lossNats' | 'tokenAcc'): number =>
+      by.spans.reduce((sum, span) => sum + span[key] * span.positions, 0) / positions
+    expect(mean('lossNats')).toBeCloseTo(lossNats, 6)
+    expect(mean('tokenAcc')).toBeCloseTo(tokenAcc, 6)
+    if (of === 'position') expect(by.spans.map(({ from, to }) => [from, to])[4]).toEqual([16, 31])
+    run.dispose()
+  }
+})
+
 test('mistakes in an experiment are named, with what was meant', async () => {
   const failure = (experiment: object): Promise<unknown> => resolveExperiment(experiment, catalogue)
   await expect(failure({ paper: 'min-rn' })).rejects.toThrow("no such paper 'min-rn'. Did you mean 'min-rnn'?")

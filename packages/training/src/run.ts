@@ -3,7 +3,6 @@ import {
   disposeState,
   loadState,
   lossOf,
-  nextTokenLoss,
   type SavedState,
   type State,
   saveState,
@@ -11,22 +10,12 @@ import {
   type TokenModel,
   valueAndGrads,
 } from '@mneme/core-tensor'
-import {
-  argMax,
-  keep,
-  memory,
-  reshape,
-  stack,
-  type Tensor,
-  type Tensor2D,
-  tensor,
-  tensor2d,
-  tidy,
-} from '@tensorflow/tfjs-core'
+import { keep, memory, reshape, stack, type Tensor, tensor, tensor2d, tidy } from '@tensorflow/tfjs-core'
 import type { Batch, Stream } from './data.js'
 import type { ResolvedExperiment } from './experiment.js'
 import { AdamW, accumulated, globalSquaredNorm } from './optimizer.js'
 import { learningRate } from './schedule.js'
+import { type Score, score } from './score.js'
 
 /** What one training step did. */
 export interface StepReport {
@@ -43,14 +32,8 @@ export interface StepReport {
   readonly bytes: number
 }
 
-export interface Evaluation {
+export interface Evaluation extends Score {
   readonly step: number
-  /** Mean over all scored positions, in nats. */
-  readonly lossNats: number
-  /** Share of scored positions predicted right. */
-  readonly tokenAcc: number
-  /** Share of rows with every scored position right. */
-  readonly seqAcc: number
 }
 
 /** A loss or gradient that is no number. Parameters are as they were before the step. */
@@ -264,93 +247,5 @@ export class Run {
     this.state = null
     this.optimizer.dispose()
     this.model.dispose()
-  }
-}
-
-/** Tokens of all rows that are scored in one call: longer batches go through in pieces, with carried state. */
-const TOKENS_AT_ONCE = 1 << 16
-
-/** Loss and accuracy of a model on so many batches of a stream; carried state where rows go on. */
-export async function score(model: TokenModel, data: Stream, batches: number): Promise<Omit<Evaluation, 'step'>> {
-  let state: State = null
-  const total = { nats: 0, positions: 0, right: 0, rows: 0, rightRows: 0 }
-  for (let i = 0; i < batches; i++) {
-    const batch = data.next()
-    if (batch.continues !== true) {
-      disposeState(state)
-      state = null
-    }
-    const found = await scoreBatch(model, batch, state)
-    state = found.state
-    for (let b = 0; b < batch.batch; b++) {
-      const [asked, right] = [found.asked[b] as number, found.right[b] as number]
-      if (asked === 0) continue
-      total.positions += asked
-      total.right += right
-      total.rows++
-      if (right === asked) total.rightRows++
-    }
-    total.nats += found.nats
-  }
-  disposeState(state)
-  return {
-    lossNats: total.nats / total.positions,
-    tokenAcc: total.right / total.positions,
-    seqAcc: total.rightRows / total.rows,
-  }
-}
-
-interface BatchScore {
-  /** Over all scored positions. */
-  nats: number
-  /** Scored positions of each row, and how many of them came out right. */
-  readonly asked: number[]
-  readonly right: number[]
-  state: State
-}
-
-async function scoreBatch(model: TokenModel, batch: Batch, state: State): Promise<BatchScore> {
-  const { batch: B, length: T } = batch
-  const none = (): number[] => new Array<number>(B).fill(0)
-  const found: BatchScore = { nats: 0, asked: none(), right: none(), state }
-  const { causal, whole } = model.traits
-  const piece = causal && whole !== true ? Math.max(1, Math.floor(TOKENS_AT_ONCE / B)) : T
-  for (let start = 0; start < T; start += piece)
-    await scorePiece(model, batch, [start, Math.min(T, start + piece)], found)
-  return found
-}
-
-async function scorePiece(
-  model: TokenModel,
-  { batch: B, length: T, ...rows }: Batch,
-  [start, end]: readonly [number, number],
-  found: BatchScore,
-): Promise<void> {
-  const length = end - start
-  const cut = (all: Batch['inputs']): Int32Array => {
-    if (length === T) return all as Int32Array
-    const part = new Int32Array(B * length)
-    for (let b = 0; b < B; b++) part.set(all.subarray(b * T + start, b * T + end), b * length)
-    return part
-  }
-  const targets = cut(rows.targets)
-  const next = tidy(() => {
-    const ids = tensor2d(cut(rows.inputs), [B, length], 'int32')
-    const { y, state: after } = model.forward(ids, found.state ?? model.initialState(B))
-    const { nll } = nextTokenLoss(y, tensor2d(targets, [B, length], 'int32'))
-    return { nll, predicted: argMax(y, -1) as Tensor2D, after: after as never }
-  })
-  const held = new Set(stateTensors(next.after))
-  for (const t of stateTensors(found.state)) if (!held.has(t)) t.dispose()
-  found.state = next.after
-  const [nll, predicted] = [await next.nll.data(), await next.predicted.data()]
-  next.nll.dispose()
-  next.predicted.dispose()
-  for (let at = 0; at < B * length; at++) {
-    const b = Math.floor(at / length)
-    if (!rows.mask[b * T + start + (at % length)]) continue
-    found.nats += nll[at] as number
-    found.asked[b] = (found.asked[b] as number) + 1
-    if (predicted[at] === targets[at]) found.right[b] = (found.right[b] as number) + 1
   }
 }
