@@ -3,5 +3,8 @@
  * file beside this that exports `answer`, and its line here; its types follow. Loaded when it is first asked.
  */
 export const answers = {
+  influence: () => import('./influence'),
+  look: () => import('./look'),
+  states: () => import('./states'),
   write: () => import('./write'),
 }

@@ -1,0 +1,116 @@
+import '../../style/inside.css'
+import '../../style/picture.css'
+import { useEffect, useId, useMemo, useState } from 'preact/hooks'
+import type { Lane } from '../../lane'
+import { lanes } from '../../page'
+import { Controls, TroubleNote } from '../controls'
+import { formatCount } from '../format'
+import { Panels } from './panels'
+import type { Look, Source } from './source'
+
+type Seen = Look & { readonly step: number }
+
+/** Looks into a run: `view=inside`, or `view=inside/b` for the second. */
+export default function Inside({ detail }: { readonly detail: string }) {
+  const runs = lanes.value
+  const [slot, setSlot] = useState(detail)
+  const lane = runs.find((run) => run.slot === slot) ?? runs[0]
+  const id = useId()
+  if (lane === undefined) return null
+  return (
+    <section class="inside" aria-labelledby="inside-title">
+      <h2 id="inside-title">Look inside</h2>
+      {runs.length > 1 && (
+        <div class="field">
+          <label for={id}>Run</label>
+          <select id={id} value={lane.slot} onChange={(event) => setSlot(event.currentTarget.value)}>
+            {runs.map((run) => (
+              <option key={run.slot} value={run.slot}>
+                {run.slot.toUpperCase()}: {run.experiment.value.paper} on {run.experiment.value.task}
+              </option>
+            ))}
+          </select>
+        </div>
+      )}
+      <RunInside key={lane.slot} lane={lane} />
+    </section>
+  )
+}
+
+function RunInside({ lane }: { readonly lane: Lane }) {
+  const [text, setText] = useState('')
+  const [row, setRow] = useState(0)
+  const [seen, setSeen] = useState<Seen | null>(null)
+  const [problem, setProblem] = useState<string | null>(null)
+  const [busy, setBusy] = useState(false)
+  const facts = lane.facts.value
+  const id = useId()
+  const experiment = lane.experiment.value
+  const look = async (typed: string | null, at: number): Promise<void> => {
+    setBusy(true)
+    try {
+      setSeen(await lane.ask('look', { text: typed, row: at }))
+      setProblem(null)
+    } catch (error) {
+      setProblem((error as Error).message)
+    } finally {
+      setBusy(false)
+    }
+  }
+  useEffect(() => {
+    setSeen(null)
+    if (facts !== null) void look(null, row)
+  }, [facts, experiment])
+  const source = useMemo(
+    (): Source => ({
+      states: (ids) => lane.ask('states', ids),
+      influence: (ids, positions) => lane.ask('influence', { ids, positions }),
+    }),
+    [lane],
+  )
+  const again = (): void => void look(text === '' ? null : text, row)
+  const next = (): void => {
+    setText('')
+    setRow(row + 1)
+    void look(null, row + 1)
+  }
+  return (
+    <>
+      <p class="quiet">
+        {experiment.paper} on {experiment.task}. One sequence is read by the model as it stands; training waits for that
+        moment and goes on.
+      </p>
+      <Controls lane={lane} />
+      <TroubleNote lane={lane} />
+      <form
+        class="ask"
+        onSubmit={(event) => {
+          event.preventDefault()
+          again()
+        }}
+      >
+        {facts?.takesPrompt === true && (
+          <div class="field grow">
+            <label for={id}>Text to read; empty for the validation text</label>
+            <input id={id} type="text" value={text} onInput={(event) => setText(event.currentTarget.value)} />
+          </div>
+        )}
+        <button type="submit" class="primary" disabled={busy || facts === null}>
+          Look again
+        </button>
+        <button type="button" disabled={busy || facts === null} onClick={next}>
+          Another row
+        </button>
+        <span class="quiet" role="status">
+          {busy ? 'Looking.' : seen === null ? 'Waiting for the model.' : `Seen at step ${formatCount(seen.step)}.`}
+        </span>
+      </form>
+      {problem !== null && (
+        <p class="problem" role="alert">
+          {problem}
+        </p>
+      )}
+      {seen !== null && <Panels look={seen} source={source} />}
+    </>
+  )
+}

@@ -1,0 +1,60 @@
+import { describe, expect, test } from 'vitest'
+import { browsing, found, small } from './browse'
+
+const { visit } = browsing()
+const recall = 'task=mqar&task.pairs=2&task.length=16&task.vocab=16&config.dModel=16&config.nLayers=1&train.steps=5000'
+
+describe.skipIf(!found)('looking inside', () => {
+  test('a delta rule on recall: maps, states, gates and influence, read by keyboard and as tables', async () => {
+    const { page, complaints } = await visit(`view=inside&paper=gated-deltanet&${recall}`)
+    const map = page.getByRole('img', { name: /layer 0, delta rule, head 1: 16 by 16/ })
+    await map.waitFor({ timeout: 20_000 })
+    await page.getByText(/^Seen at step \d+\.$/).waitFor()
+    expect(await page.getByRole('list', { name: 'All heads' }).getByRole('button').count()).toBeGreaterThan(0)
+    // the map is causal: what a token gives to one before it is exactly nothing
+    await map.focus()
+    await page.keyboard.press('ArrowRight')
+    const reading = page.locator('.map-pair output')
+    expect(await reading.textContent()).toMatch(/^token 1 ‘.+’, reads 2 ‘.+’: 0$/)
+    await page.keyboard.press('ArrowDown')
+    expect(await reading.textContent()).toMatch(/^token 2 ‘.+’, reads 2 ‘.+’: -?\d/)
+    await page.getByRole('img', { name: /memory over time: \d+ by 16/ }).waitFor()
+    await page.getByRole('heading', { name: /^Written at token/ }).waitFor()
+    const signal = page.getByLabel('Signal')
+    expect(await signal.locator('option').allTextContents()).toContain('layer 0, beta')
+    await signal.selectOption({ label: 'layer 0, beta' })
+    await page.getByRole('img', { name: /^beta over time/ }).waitFor()
+    const influence = page.getByRole('region', { name: 'How far outputs look', exact: true })
+    await influence.getByRole('img', { name: /^Influence on the output/ }).waitFor()
+    await influence.getByText('The values as a table').click()
+    // the output after token 9 owes nothing to token 16
+    const [first, , last] = await influence.getByRole('row', { name: /^16 / }).getByRole('cell').allTextContents()
+    expect(Number(first)).toBe(0)
+    expect(Number(last)).toBeGreaterThan(0)
+    expect(complaints).toEqual([])
+  })
+
+  test('Titans: surprise at every token; another row, and a paused run', async () => {
+    const { page, complaints } = await visit(`view=inside&paper=titans&${recall}`)
+    await page.getByLabel('Signal').waitFor({ timeout: 20_000 })
+    expect(await page.getByLabel('Signal').locator('option').first().textContent()).toBe('layer 0, surprise')
+    await page.getByRole('img', { name: /^surprise over time: 16 values/ }).waitFor()
+    await page.getByRole('button', { name: 'Pause' }).click()
+    await page.getByText(/^Paused/).waitFor()
+    const tokens = page.locator('.token-strip')
+    const before = await tokens.textContent()
+    await page.getByRole('button', { name: 'Another row' }).click()
+    await page.waitForFunction((text) => document.querySelector('.token-strip')?.textContent !== text, before)
+    expect(complaints).toEqual([])
+  })
+
+  test('typed text is read by a language model', async () => {
+    const { page, complaints } = await visit(`view=inside&${small}`)
+    await page.getByLabel(/^Text to read/).fill('whale')
+    await page.getByRole('button', { name: 'Look again' }).click()
+    await page.locator('.token-strip', { hasText: /^whale$/ }).waitFor({ timeout: 20_000 })
+    await page.getByRole('img', { name: /linear scan, channel 1: 5 by 5/ }).waitFor()
+    await page.getByText(/^After token 5 ‘e’ the model expects ‘.+’ \d+\.\d %/).waitFor()
+    expect(complaints).toEqual([])
+  })
+})
