@@ -1,6 +1,6 @@
 import type { Alignment, LanguageModel, Paper, SequenceMixer } from '@mneme/core-tensor'
 import { SegmentedEncoder } from '@mneme/memory/segmented-encoder'
-import { type BertConfig, bertEncoder } from './bert.js'
+import { type BertConfig, bertEncoder } from './bert-encoder.js'
 import { withoutVectorDecay } from './recipes.js'
 
 export interface Rmt1mConfig extends BertConfig {
