@@ -7,9 +7,11 @@ import { chromium, install, root, run } from './setup.mjs'
 
 install()
 const browser = chromium()
-run('npx', ['turbo', 'run', 'build', 'types', '--output-logs=errors-only'])
+run('npx', ['turbo', 'run', 'build', 'types', 'pack', '--output-logs=errors-only'])
 run('npx', ['biome', 'check', '.'])
 run('node', ['scripts/tables.mjs', '--check'])
+run('node', ['scripts/publish/sizes.mjs', '--check'])
+run('node', ['scripts/publish/installs.mjs', '--quick'])
 
 // WebGPU tests run on the software driver that Chromium brings
 const withoutBrowser = ['--project', 'cpu', '--project', 'wasm']

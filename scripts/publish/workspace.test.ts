@@ -1,0 +1,137 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+import { describe, expect, test } from 'vitest'
+
+interface Manifest {
+  readonly name: string
+  readonly private?: boolean
+  readonly sideEffects?: unknown
+  readonly exports?: Readonly<Record<string, unknown>>
+  readonly scripts?: Readonly<Record<string, string>>
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly optionalDependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+  readonly devDependencies?: Readonly<Record<string, string>>
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const read = (path: string): Manifest => JSON.parse(readFileSync(join(root, path), 'utf8')) as Manifest
+
+const workspaces = ['packages', 'apps'].flatMap((group) =>
+  readdirSync(join(root, group))
+    .filter((name) => existsSync(join(root, group, name, 'package.json')))
+    .map((name) => ({ folder: `${group}/${name}`, manifest: read(`${group}/${name}/package.json`) })),
+)
+const published = workspaces.filter(({ manifest }) => manifest.private !== true)
+
+function sources(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((item) => item.isFile() && /\.tsx?$/.test(item.name) && !item.parentPath.includes('/node_modules'))
+    .map((item) => join(item.parentPath, item.name))
+}
+
+/** The package that a module specifier names; null for files of one's own and for Node. */
+function packageOf(specifier: string): string | null {
+  if (/^(\.|\/|node:|virtual:)/.test(specifier)) return null
+  return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
+}
+
+function importsOf(file: string): string[] {
+  const { importedFiles } = ts.preProcessFile(readFileSync(file, 'utf8'), true, true)
+  return [...new Set(importedFiles.flatMap(({ fileName }) => packageOf(fileName) ?? []))]
+}
+
+/** Packages that the laws of another stand on and that it cannot depend on, since they depend on it. */
+function lawsStandOn(name: string): string[] {
+  const { tasks } = JSON.parse(readFileSync(join(root, 'turbo.json'), 'utf8')) as {
+    tasks: Readonly<Record<string, { readonly dependsOn?: readonly string[] }>>
+  }
+  return (tasks[`${name}#laws`]?.dependsOn ?? []).map((task) => task.split('#')[0] ?? '')
+}
+
+const isTest = (file: string): boolean => /\.(test|bench)\.tsx?$/.test(file)
+
+describe('packages', () => {
+  test.each(published.map(({ folder, manifest }) => [manifest.name, folder, manifest] as const))(
+    '%s declares what it imports, and tfjs as a peer',
+    (name, folder, manifest) => {
+      const used = { ...manifest.dependencies, ...manifest.optionalDependencies, ...manifest.peerDependencies }
+      const around = Object.fromEntries(lawsStandOn(name).map((found) => [found, '']))
+      const inTests = { ...used, ...manifest.devDependencies, ...read('package.json').devDependencies, ...around }
+      const undeclared = sources(`${folder}/src`).flatMap((file) =>
+        importsOf(file)
+          .filter((found) => found !== name && !Object.hasOwn(isTest(file) ? inTests : used, found))
+          .map((found) => `${file.slice(root.length)}: ${found}`),
+      )
+      expect(undeclared).toEqual([])
+      const isApplication = manifest.exports?.['.'] === undefined
+      const own = Object.keys(manifest.dependencies ?? {}).filter((found) => found.startsWith('@tensorflow/'))
+      if (!isApplication) expect(own).toEqual([])
+    },
+  )
+
+  test('run nothing when somebody installs them', () => {
+    const hooks = ['preinstall', 'install', 'postinstall', 'prepare', 'prepublish']
+    const found = [read('package.json'), ...workspaces.map(({ manifest }) => manifest)].flatMap(({ name, scripts }) =>
+      hooks.filter((hook) => scripts?.[hook] !== undefined).map((hook) => `${name}: ${hook}`),
+    )
+    expect(found).toEqual([])
+  })
+
+  test('make no code from strings', () => {
+    const files = workspaces.flatMap(({ folder }) =>
+      existsSync(join(root, folder, 'src')) ? sources(`${folder}/src`) : [],
+    )
+    const found = files.flatMap((file) => fromStrings(file).map((text) => `${file.slice(root.length)}: ${text}`))
+    expect(files.length).toBeGreaterThan(100)
+    expect(found).toEqual([])
+  })
+
+  test('that rule sees each way there is', () => {
+    const ways = "eval('1'); new Function('a', 'b'); Function('c'); setTimeout('d', 1); import(name + '.js')"
+    expect(fromStrings('ways.ts', ways)).toEqual([
+      "eval('1')",
+      "new Function('a', 'b')",
+      "Function('c')",
+      "setTimeout('d', 1)",
+    ])
+  })
+})
+
+/** Calls that turn a string into code. */
+function fromStrings(file: string, text = readFileSync(file, 'utf8')): string[] {
+  const found: string[] = []
+  if (!/\b(eval|Function|setTimeout|setInterval)\b/.test(text)) return found
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022)
+  const visit = (node: ts.Node): void => {
+    if (ts.isCallExpression(node) || ts.isNewExpression(node)) {
+      const callee = node.expression.getText(source).replace(/^(globalThis|window|self)\./, '')
+      const first = node.arguments?.[0]
+      const timer = /^set(Timeout|Interval)$/.test(callee) && first !== undefined && ts.isStringLiteralLike(first)
+      if (callee === 'eval' || callee === 'Function' || timer) found.push(node.getText(source))
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(source)
+  return found
+}
+
+describe('the pipeline', () => {
+  test('runs again what stands on a mixer, and nothing else', async () => {
+    const { affectedBy } = (await import('./affected.mjs')) as {
+      affectedBy(file: string): { readonly again: readonly string[]; readonly kept: readonly string[] }
+    }
+    const packages = (ids: readonly string[], task: string): string[] =>
+      ids.filter((id) => id.endsWith(`#${task}`)).map((id) => id.slice(0, -task.length - 1))
+    const { again, kept } = affectedBy('packages/recurrent/src/mamba.ts')
+    // memory and training stand on mixers in their tests
+    const standing = ['@mneme/cli', '@mneme/memory', '@mneme/models', '@mneme/recurrent', '@mneme/training']
+    expect(packages(again, 'pack')).toEqual(standing)
+    expect(packages(again, 'laws').sort()).toEqual([...standing, '@mneme/core-tensor'].sort())
+    for (const task of ['build', 'types']) expect(packages(again, task)).toEqual([...standing, 'playground'])
+    expect(packages(kept, 'laws')).toContain('@mneme/attention')
+    expect(again.length + kept.length).toBe(11 * 4 + 2)
+  }, 60_000)
+})
