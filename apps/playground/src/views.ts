@@ -22,6 +22,7 @@ export interface ViewEntry {
 export const views: readonly ViewEntry[] = [
   { key: 'train', title: 'Train', needsRuns: true },
   { key: 'inside', title: 'Look inside', needsRuns: true, load: () => import('./view/inside/index') },
+  { key: 'lessons', title: 'Lessons', needsRuns: false, load: () => import('./view/lessons/index') },
   { key: 'papers', title: 'Papers', needsRuns: false, load: () => import('./view/papers/index') },
 ]
 

@@ -7,3 +7,8 @@ declare module 'virtual:paper-pages' {
   const pages: import('./view/papers/paper-pages').PaperPages
   export default pages
 }
+
+declare module 'virtual:lesson-equations' {
+  const equations: Readonly<Record<string, readonly string[]>>
+  export default equations
+}

@@ -117,7 +117,7 @@ export function LineChart(props: Props) {
         )}
         <output class="reading">
           {at === null || at >= length
-            ? `${along} across, ${unit} up. Point to read a value.`
+            ? `Across: ${along}. Up: ${unit}. Point to read a value.`
             : `${along} ${nameAt(at)}: ${series
                 .map(({ name, values }) => `${series.length > 1 ? `${name} ` : ''}${shortNumber(values[at] as number)}`)
                 .join(', ')} ${unit}`}

@@ -1,7 +1,7 @@
 import type { PaperEntry } from '../../experiment/catalogue'
 import { quickExperiment } from '../../experiment/starting-point'
 import { addressOf } from '../../page'
-import { addressOfExperiment } from '../links'
+import { addressOfExperiments } from '../links'
 import { MathLines } from '../math-lines'
 import { ClaimTable } from './claim-table'
 import { claimsOf, pages } from './paper-pages'
@@ -49,7 +49,7 @@ export function PaperPage({ paper }: { readonly paper: PaperEntry }) {
       </section>
       <TinyRun experiment={pages.tiny[paper.key]} />
       <p class="links">
-        <a class="button" href={addressOfExperiment(quickExperiment(paper.key))}>
+        <a class="button" href={addressOfExperiments([quickExperiment(paper.key)])}>
           Train it on a novel
         </a>
         <a href={`https://arxiv.org/abs/${paper.arxiv}`} rel="noreferrer" target="_blank">

@@ -5,7 +5,7 @@ import { LineChart } from '../../picture/line-chart'
 import { Station } from '../../station'
 import type { TinyStep } from '../../worker/helper/tiny'
 import { formatCount, formatShare } from '../format'
-import { addressOfExperiment } from '../links'
+import { addressOfExperiments } from '../links'
 
 interface Progress {
   readonly losses: readonly number[]
@@ -49,7 +49,7 @@ export function TinyRun({ experiment }: { readonly experiment: Experiment | unde
         <button type="button" class="primary" disabled={state === 'training'} onClick={() => void start()}>
           {state === 'training' ? 'Training' : state === 'done' ? 'Train it again' : 'Train it here'}
         </button>
-        <a class="button" href={addressOfExperiment(experiment)}>
+        <a class="button" href={addressOfExperiments([experiment])}>
           Open in Train
         </a>
         <span role="status" class="quiet">

@@ -1,4 +1,5 @@
 /** What a worker without a run can be asked, each in a file beside this that exports `help`. Loaded when it is asked. */
 export const helpers = {
+  lesson: () => import('./lesson'),
   tiny: () => import('./tiny'),
 }
