@@ -60,6 +60,15 @@ export interface RunSnapshot {
   readonly tensors: Readonly<Record<string, { readonly shape: readonly number[]; readonly values: Float32Array }>>
 }
 
+export interface EvaluateOptions {
+  readonly split?: 'validation' | 'test'
+  readonly batches?: number
+  /** Rows of a batch. */
+  readonly batch?: number
+  /** Tokens of a row; 0 for the task's own. Long rows go through in pieces, so that any length can be asked for. */
+  readonly length?: number
+}
+
 /** A training run: model, optimizer, data and carried state. The same in a worker and in Node. */
 export class Run {
   private state: State = null
@@ -190,13 +199,14 @@ export class Run {
     return 'the norm of the gradients'
   }
 
-  /** Loss and accuracy over the first batches of the validation or test split, always the same ones. */
-  async evaluate(
-    options: { readonly split?: 'validation' | 'test'; readonly batches?: number; readonly length?: number } = {},
-  ): Promise<Evaluation> {
+  /**
+   * Loss and accuracy over the first batches of the validation or test split, always the same ones. Numbers and rows of
+   * batches, and their length, are those of training unless given.
+   */
+  async evaluate(options: EvaluateOptions = {}): Promise<Evaluation> {
     const { task, taskConfig, experiment, train } = this.setup
-    const { split = 'validation', batches = train.evalBatches, length = train.length } = options
-    const data = await task.open(taskConfig, split, experiment.seed, train.batch, length || undefined)
+    const { split = 'validation', batches = train.evalBatches, batch = train.batch, length = train.length } = options
+    const data = await task.open(taskConfig, split, experiment.seed, batch, length || undefined)
     return { step: this.taken, ...(await score(this.model, data, Math.min(batches, data.passBatches ?? batches))) }
   }
 

@@ -3,8 +3,12 @@ import type { Experiment } from '@mneme/training'
 /** One line of a claim's table: an experiment without its seed, and a name for it. */
 export interface ClaimRun extends Omit<Experiment, 'seed'> {
   readonly label: string
-  /** Length that is judged, where it is not the trained one; 0 takes the trained one. */
+  /** Length that is judged, where it is not the trained one; 0 takes the trained one. Lines that differ in nothing else share their training. */
   readonly testLength?: number
+  /** Rows that are judged, in one batch; absent for as many batches as the training's own evaluation has. */
+  readonly testRows?: number
+  /** Learning rates that are tried; the one that does best on the validation split is judged. Absent for the one of `train`. */
+  readonly rates?: readonly number[]
 }
 
 /** What a trained run was found to do. Plain JSON; kept under the hash of what was run. */
@@ -16,7 +20,9 @@ export interface RunResult {
   /** Of one row at the length that is judged. */
   readonly stateBytes: number
   readonly tokens: number
-  /** Of training, on the machine that ran it. */
+  /** The rate that was chosen, where several were tried. */
+  readonly lr?: number
+  /** Of training, at all rates, on the machine that ran it. */
   readonly seconds: number
   readonly lossNats: number
   readonly tokenAcc: number

@@ -1,7 +1,7 @@
 import { Run, resolveExperiment, train } from '@mneme/training'
 import { catalogue } from '../settings.js'
 import type { Claim, ClaimRun, RunResult } from './claim.js'
-import { hashOf, loadResults, saveResults } from './store.js'
+import { hashOf, loadResults, saveResults, trainingOf } from './store.js'
 
 export interface RunOptions {
   /** Where results are kept. */
@@ -17,47 +17,92 @@ export async function runClaim(claim: Claim, { folder, signal, onResult }: RunOp
   const results = await loadResults(folder, claim)
   const total = claim.seeds.length * claim.runs.length
   for (const seed of claim.seeds) {
-    for (const run of claim.runs) {
-      const hash = hashOf(run, seed)
-      if (results.some((result) => result.hash === hash)) continue
-      const result = await runOnce(run, seed, signal)
-      if (result === null) return results
-      results.push({ hash, ...result })
-      await saveResults(folder, claim, results)
-      onResult?.({ hash, ...result }, results.length, total)
+    const missing = claim.runs.filter((line) => !results.some(({ hash }) => hash === hashOf(line, seed)))
+    for (const training of new Set(missing.map((line) => trainingOf(line, seed)))) {
+      const lines = missing.filter((line) => trainingOf(line, seed) === training)
+      const trained = await trainBest(lines[0] as ClaimRun, seed, signal)
+      if (trained === null) return results
+      try {
+        for (const line of lines) {
+          const result = { hash: hashOf(line, seed), ...(await judged(line, seed, trained)) }
+          results.push(result)
+          await saveResults(folder, claim, results)
+          onResult?.(result, results.length, total)
+        }
+      } finally {
+        trained.run.dispose()
+      }
     }
   }
   return results
 }
 
-async function runOnce(
-  { label, testLength = 0, ...experiment }: ClaimRun,
+interface Trained {
+  readonly run: Run
+  readonly seconds: number
+  readonly lr: number | undefined
+}
+
+/** At the rate that does best on the validation split, where there are several; null if it was stopped. */
+async function trainBest(line: ClaimRun, seed: number, signal: AbortSignal | undefined): Promise<Trained | null> {
+  let best: { run: Run; lossNats: number; lr: number | undefined } | null = null
+  const started = performance.now()
+  for (const lr of line.rates ?? [undefined]) {
+    const run = await trainOnce(line, seed, lr, signal)
+    if (run === null) {
+      best?.run.dispose()
+      return null
+    }
+    const { lossNats } = line.rates ? await run.evaluate() : { lossNats: 0 }
+    if (best !== null && best.lossNats <= lossNats) run.dispose()
+    else {
+      best?.run.dispose()
+      best = { run, lossNats, lr }
+    }
+  }
+  return best && { run: best.run, lr: best.lr, seconds: (performance.now() - started) / 1000 }
+}
+
+async function trainOnce(
+  { paper, config, task, taskConfig, train: given }: ClaimRun,
   seed: number,
+  lr: number | undefined,
   signal: AbortSignal | undefined,
-): Promise<Omit<RunResult, 'hash'> | null> {
-  const setup = await resolveExperiment({ ...experiment, seed }, catalogue)
+): Promise<Run | null> {
+  const settings = lr === undefined ? given : { ...given, lr }
+  const setup = await resolveExperiment({ paper, config, task, taskConfig, train: settings, seed }, catalogue)
   const run = await Run.create(setup)
   try {
-    const started = performance.now()
     const events = train(run, signal ? { signal } : {})
     while (!(await events.next()).done);
-    if (!run.finished) return null
-    const seconds = (performance.now() - started) / 1000
-    const { batch, accumulate } = setup.train
-    const trained = run.tokensSeen / (run.step * batch * accumulate)
-    const { lossNats, tokenAcc, seqAcc } = await run.evaluate({ split: 'test', length: testLength })
-    return {
-      label,
-      seed,
-      parameters: run.model.parameterCount(),
-      stateBytes: run.model.stateBytes(testLength || trained),
-      tokens: run.tokensSeen,
-      seconds: Math.round(10 * seconds) / 10,
-      lossNats,
-      tokenAcc,
-      seqAcc,
-    }
-  } finally {
+  } catch (error) {
     run.dispose()
+    throw error
+  }
+  if (run.finished) return run
+  run.dispose()
+  return null
+}
+
+async function judged(
+  { label, testLength = 0, testRows }: ClaimRun,
+  seed: number,
+  { run, seconds, lr }: Trained,
+): Promise<Omit<RunResult, 'hash'>> {
+  const { batch, accumulate } = run.setup.train
+  const trained = run.tokensSeen / (run.step * batch * accumulate)
+  const rows = testRows === undefined ? {} : { batch: testRows, batches: 1 }
+  const { lossNats, tokenAcc, seqAcc } = await run.evaluate({ split: 'test', length: testLength, ...rows })
+  return {
+    label,
+    seed,
+    parameters: run.model.parameterCount(),
+    stateBytes: run.model.stateBytes(testLength || Math.round(trained)),
+    tokens: run.tokensSeen,
+    ...(lr !== undefined && { lr }),
+    seconds: Math.round(10 * seconds) / 10,
+    lossNats,
+    tokenAcc,
+    seqAcc,
   }
 }

@@ -55,3 +55,15 @@ test('the same experiment gives the same figures, whatever ran before', async ()
   }
   expect(figures[1]).toEqual(figures[0])
 })
+
+test('lines that are only judged otherwise share their training; of several rates the better is kept', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'mneme-claims-'))
+  const short = { ...run('short', 1), rates: [1e-9, 1e-2], train: { ...run('', 1).train, steps: 40 } }
+  const claim = { ...small, seeds: [0], runs: [short, { ...short, label: 'long', testLength: 4000, testRows: 3 }] }
+  const seconds: number[] = []
+  const results = await runClaim(claim, { folder, onResult: (result) => seconds.push(result.seconds) })
+  expect(results.map(({ lr }) => lr)).toEqual([1e-2, 1e-2])
+  expect(seconds[0]).toBe(seconds[1])
+  expect(results[1]?.lossNats).not.toBe(results[0]?.lossNats)
+  await rm(folder, { recursive: true })
+})

@@ -3,12 +3,17 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Claim, ClaimRun, RunResult } from './claim.js'
 
-/** What decides a result: all of the experiment but its name. The order of keys does not matter. */
-export function hashOf({ label: _, testLength = 0, ...experiment }: ClaimRun, seed: number): string {
+/** What decides a result: all of the line but its name. The order of keys does not matter. */
+export function hashOf({ label: _, testLength = 0, ...line }: ClaimRun, seed: number): string {
   return createHash('sha256')
-    .update(JSON.stringify(sorted({ ...experiment, seed, testLength })))
+    .update(JSON.stringify(sorted({ ...line, seed, testLength })))
     .digest('hex')
     .slice(0, 12)
+}
+
+/** Lines of the same training differ only in what is judged. */
+export function trainingOf({ testRows: _, ...line }: ClaimRun, seed: number): string {
+  return hashOf({ ...line, testLength: 0 }, seed)
 }
 
 function sorted(value: unknown): unknown {
