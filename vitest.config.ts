@@ -7,6 +7,11 @@ const packages = fileURLToPath(new URL('./packages', import.meta.url))
 const alias = [
   { find: /^@mneme\/([^/]+)$/, replacement: `${packages}/$1/src/index.ts` },
   { find: /^@mneme\/([^/]+)\/(.+)$/, replacement: `${packages}/$1/src/$2.ts` },
+  // what the app's build collects is collected anew
+  {
+    find: 'virtual:catalogue',
+    replacement: fileURLToPath(new URL('./apps/playground/catalogue/collect.ts', import.meta.url)),
+  },
 ]
 
 const laws = 'packages/*/src/**/*.laws.test.ts'
@@ -33,7 +38,7 @@ export default defineConfig({
     projects: [
       backend(
         'cpu',
-        ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.ts'],
+        ['packages/*/src/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'scripts/**/*.test.ts'],
         ['**/*.wasm.test.ts', '**/*.webgpu.test.ts', '**/*.browser.test.ts'],
       ),
       backend('wasm', [laws, 'packages/*/src/**/*.wasm.test.ts']),

@@ -1,11 +1,11 @@
 import { loadPaper, paperKeys } from '@mneme/models'
 import { loadTask, taskKeys } from '@mneme/tasks'
-import { experimentDefaults, trainDefaults } from '@mneme/training'
+import { experimentDefaults, plainRecipe, trainDefaults } from '@mneme/training'
 import katex from 'katex'
 import type { Catalogue, PaperEntry, TaskEntry } from '../src/experiment/catalogue'
 
 async function paperEntry(key: string): Promise<PaperEntry> {
-  const { card, config } = await loadPaper(key)
+  const { card, config, recipe } = await loadPaper(key)
   const { equation, ...words } = card
   // what the task and the experiment decide is no setting of the paper
   const { vocabulary, seed, ...settings } = config
@@ -13,6 +13,7 @@ async function paperEntry(key: string): Promise<PaperEntry> {
     ...words,
     equation: lines(equation).map(toMathMl),
     config: settings,
+    recipe: { lr: (recipe ?? plainRecipe).lr, weightDecay: (recipe ?? plainRecipe).weightDecay },
   }
 }
 
@@ -43,3 +44,5 @@ export const collected: Catalogue = {
   train: { ...trainDefaults },
   first: { paper: experimentDefaults.paper, task: experimentDefaults.task },
 }
+
+export default collected

@@ -1,9 +1,11 @@
 import type { Baseline } from '@mneme/tasks'
 import type { Evaluation, Experiment, StepReport } from '@mneme/training'
 import { batch, type ReadonlySignal, type Signal, signal } from '@preact/signals'
+import type { Slot } from './experiment/address'
 import { experimentId } from './experiment/starting-point'
 import { History } from './history'
 import type {
+  Allowance,
   BackendChoice,
   BackendName,
   Command,
@@ -18,15 +20,28 @@ import type {
 } from './protocol'
 import { type AskOptions, ended, Questions } from './questions'
 
-export type Slot = 'a' | 'b'
-
 let runs = 0
+let opened = 0
 
 /** Time that a worker gets to save its run before it is ended. */
 const farewellMs = 4000
 
+/** What a lane is to know of the page. */
+export interface LanePage {
+  readonly backend: ReadonlySignal<BackendChoice>
+  /** Name that an experiment's run is kept under; no two lanes may have the same. */
+  saveKey(lane: Lane, experiment: Experiment): string
+  /** Time that a run may take at first. */
+  allowance(): Allowance
+  onFinished(lane: Lane): void
+}
+
 /** One of the runs on the page: its worker, and what the worker has told so far. */
 export class Lane {
+  /** Stays when the lane's place changes. */
+  readonly id = ++opened
+  /** Whether it may not train until it is allowed more time. */
+  readonly spent = signal(false)
   readonly phase = signal<Phase>('loading')
   readonly stage = signal('Loading')
   readonly experiment: Signal<Experiment>
@@ -52,12 +67,23 @@ export class Lane {
   private worker: Worker | null = null
   private readonly questions = new Questions((command) => this.tell({ ...command, run: this.run }))
 
+  private readonly place: Signal<Slot>
+
   constructor(
-    readonly slot: Slot,
+    slot: Slot,
     first: Experiment,
-    private readonly backendChoice: ReadonlySignal<BackendChoice>,
+    private readonly page: LanePage,
   ) {
+    this.place = signal(slot)
     this.experiment = signal(first)
+  }
+
+  get slot(): Slot {
+    return this.place.value
+  }
+
+  moveTo(slot: Slot): void {
+    this.place.value = slot
   }
 
   /** Trains an experiment, from where an earlier visit left it unless it is to be fresh. */
@@ -67,14 +93,20 @@ export class Lane {
     this.clear(experiment)
     const worker = new Worker(new URL('./worker/main.ts', import.meta.url), {
       type: 'module',
-      name: `run ${this.slot}`,
+      name: `run ${this.id}`,
     })
     worker.addEventListener('message', ({ data }: MessageEvent<RunReport>) => this.hear(data))
     worker.addEventListener('error', (event) => this.crashed(event))
     this.worker = worker
-    const saveKey = `${this.slot}-${experimentId(experiment)}`
-    const backend = this.backendChoice.value
-    this.tell({ type: 'start', run: this.run, experiment, backend, saveKey, fresh, paused: false })
+    const { page, run } = this
+    const [saveKey, allowance, backend] = [page.saveKey(this, experiment), page.allowance(), page.backend.value]
+    this.tell({ type: 'start', run, experiment, backend, saveKey, fresh, paused: false, allowance })
+  }
+
+  /** Lets it train up to a time. */
+  allow(allowance: Allowance): void {
+    this.spent.value = false
+    this.tell({ type: 'allow', run: this.run, allowance })
   }
 
   private clear(experiment: Experiment): void {
@@ -88,6 +120,7 @@ export class Lane {
       this.resumedAt.value = null
       this.savedStep.value = null
       this.kept.value = true
+      this.spent.value = false
       this.charactersPerToken.value = null
       this.baselines.value = []
       this.samples.value = []
@@ -192,7 +225,7 @@ export class Lane {
         if (report.history !== null) this.takeHistory(History.restore(report.history, report.resumedAt ?? 0))
         return
       case 'progress':
-        for (const [step, loss] of report.points) this.history.addLoss(step, loss)
+        for (const [step, loss, elapsedMs] of report.points) this.history.addLoss(step, loss, elapsedMs)
         this.latest.value = report.latest
         this.speed.value = steadied(this.speed.value, report.latest.tokensPerSecond)
         this.elapsedMs.value = report.elapsedMs
@@ -224,8 +257,13 @@ export class Lane {
       case 'trouble':
         this.trouble.value = report.trouble
         return
+      case 'spent':
+        this.elapsedMs.value = report.elapsedMs
+        this.spent.value = true
+        return
       case 'phase':
         this.phase.value = report.phase
+        if (report.phase === 'finished') this.page.onFinished(this)
         // what there was to save is saved, and another worker may need the run's lock
         if (report.phase === 'stopped' || report.phase === 'failed') {
           this.questions.end()

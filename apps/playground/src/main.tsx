@@ -1,15 +1,17 @@
 import { render } from 'preact'
 import 'uplot/dist/uPlot.min.css'
-import { keepWhenHidden, openAddress } from './page'
+import { keepTurns, keepWhenHidden, openAddress } from './page'
 import './style/base.css'
 import './style/page.css'
 import './style/parts.css'
+import './style/compare.css'
 import { App } from './view/app'
 
 // the worker starts before the first paint, so that it loads while the page is drawn
 openAddress()
 addEventListener('popstate', openAddress)
 addEventListener('hashchange', openAddress)
+keepTurns()
 keepWhenHidden()
 
 const root = document.getElementById('app')

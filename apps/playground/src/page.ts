@@ -1,20 +1,51 @@
 import type { Experiment } from '@mneme/training'
-import { batch, signal } from '@preact/signals'
-import { checkExperiment, defaultSetup, readAddress, type Setup, writeAddress } from './experiment/address'
+import { batch, computed, effect, signal } from '@preact/signals'
+import { checkExperiment, defaultSetup, readAddress, type Setup, slots, writeAddress } from './experiment/address'
+import { type Options, optionDefaults } from './experiment/options'
+import { remember } from './experiment/records'
 import { experimentId, nextPaper, quickExperiment } from './experiment/starting-point'
-import { Lane } from './lane'
+import { Lane, type LanePage } from './lane'
 import type { BackendChoice } from './protocol'
+import { firstAllowance, takeTurns } from './turns'
 import { findView, type ViewPlace } from './views'
 
-/** The runs on the page, one or two. */
+/** The runs on the page, one to four. */
 export const lanes = signal<readonly Lane[]>([])
-/** An experiment that is being put together beside the first, and not started. */
+/** An experiment that is being put together beside the others, and not started. */
 export const sketch = signal<Experiment | null>(null)
 export const addressProblem = signal<string | null>(null)
 const backend = signal<BackendChoice>('auto')
 export const view = signal<ViewPlace>(defaultSetup().view)
+export const options = signal<Options>(optionDefaults)
+/** Time of training that each run gets; null where it is not shared out. */
+const budgetMs = computed(() => (options.value.equal === 'time' ? 1000 * options.value.seconds : null))
 /** What a page without runs keeps of the address, until a view asks for them. */
 let waiting: Setup | null = null
+
+const lanePage: LanePage = {
+  backend,
+  saveKey(lane, experiment) {
+    const id = experimentId(experiment)
+    const before = lanes.value.slice(0, lanes.value.includes(lane) ? lanes.value.indexOf(lane) : undefined)
+    const same = before.filter((other) => experimentId(other.experiment.value) === id).length
+    return same === 0 ? id : `${id}-${same + 1}`
+  },
+  allowance: () => firstAllowance(budgetMs.value),
+  onFinished(lane) {
+    const { facts, experiment } = lane
+    if (facts.value === null) return
+    remember({
+      id: experimentId(experiment.value),
+      experiment: experiment.value,
+      facts: facts.value,
+      backend: lane.backend.value?.name ?? null,
+      step: lane.latest.value?.step ?? lane.resumedAt.value ?? 0,
+      seconds: lane.elapsedMs.value / 1000,
+      trainingLoss: lane.history.recentLoss(),
+      evaluation: lane.evaluation.value,
+    })
+  },
+}
 
 /** Starts what the address says. What already runs and is still asked for goes on. */
 export function openAddress(): void {
@@ -28,6 +59,7 @@ export function openAddress(): void {
   batch(() => {
     addressProblem.value = null
     view.value = setup.view
+    options.value = setup.options
     if (lanes.value.length > 0 || findView(setup.view.key)?.needsRuns === true) openRuns(setup)
     else waiting = setup
   })
@@ -39,36 +71,49 @@ function openRuns(setup: Setup): void {
   const otherBackend = setup.backend !== backend.value
   backend.value = setup.backend
   const before = lanes.value
-  lanes.value = setup.experiments.map((experiment, i) => {
-    const lane = before[i]
-    if (lane === undefined) return opened(i, experiment)
-    if (otherBackend || experimentId(lane.experiment.value) !== experimentId(experiment)) lane.start(experiment)
-    return lane
-  })
   for (const lane of before.slice(setup.experiments.length)) lane.dispose()
+  lanes.value = before.slice(0, setup.experiments.length)
+  for (const [i, experiment] of setup.experiments.entries()) {
+    const lane = before[i]
+    if (lane === undefined) open(experiment)
+    else if (otherBackend || experimentId(lane.experiment.value) !== experimentId(experiment)) lane.start(experiment)
+  }
+}
+
+/** A run in the next place. */
+function open(experiment: Experiment): void {
+  const lane = new Lane(slots[lanes.value.length] ?? 'd', experiment, lanePage)
+  lanes.value = [...lanes.value, lane]
+  lane.start()
 }
 
 /** Leaves a wrong address behind. */
 export function openDefault(): void {
-  history.pushState(null, '', `#${writeAddress(defaultSetup())}`)
+  openSetup(defaultSetup())
+}
+
+/** Goes to other experiments, so that the way back is the browser's. */
+export function openSetup(setup: Setup): void {
+  sketch.value = null
+  history.pushState(null, '', `#${writeAddress(setup)}`)
   openAddress()
 }
 
-function opened(index: number, experiment: Experiment): Lane {
-  const lane = new Lane(index === 0 ? 'a' : 'b', experiment, backend)
-  lane.start()
-  return lane
-}
-
-function current(): Setup {
-  const [first, second] = lanes.value.map(({ experiment }) => experiment.value)
-  if (first === undefined) return waiting ?? defaultSetup()
-  return { experiments: second ? [first, second] : [first], backend: backend.value, view: view.value }
+/** What runs and what is shown. */
+export function currentSetup(): Setup {
+  const [first, ...others] = lanes.value.map(({ experiment }) => experiment.value)
+  if (first === undefined) return { ...(waiting ?? defaultSetup()), options: options.value }
+  return { experiments: [first, ...others], backend: backend.value, view: view.value, options: options.value }
 }
 
 /** The address of another place, with the same experiments. */
 export function addressOf(place: ViewPlace): string {
-  return `#${writeAddress({ ...current(), view: place })}`
+  return `#${writeAddress({ ...currentSetup(), view: place })}`
+}
+
+/** The address of a single experiment in the first view. */
+export function addressOfExperiment(experiment: Experiment): string {
+  return `#${writeAddress({ ...defaultSetup(), experiments: [experiment], backend: backend.value })}`
 }
 
 /** Makes the address say what runs and what is shown, so that copying it copies the experiment. */
@@ -79,22 +124,24 @@ function show(how: 'push' | 'replace'): void {
   else history.replaceState(null, '', address)
 }
 
+/** Changes how runs are compared and looked at; what runs goes on. */
+export function setOptions(changes: Partial<Options>): void {
+  options.value = { ...options.value, ...changes }
+  show('replace')
+}
+
 /** @throws RangeError or TypeError for a setting that does not fit, before anything has changed */
 export function startIn(lane: Lane, experiment: Experiment): void {
   lane.start(checkExperiment(experiment))
   show('push')
 }
 
-/** Begins to put a second experiment together: the same, but with the next paper. */
-export function sketchSecond(): void {
-  const first = lanes.value[0]?.experiment.value
-  if (first === undefined) return
-  const other = quickExperiment(nextPaper(first.paper), first.task, first.seed)
-  sketch.value = { ...other, taskConfig: first.taskConfig, train: { ...first.train, ...rateOf(other) } }
-}
-
-function rateOf({ train: { lr } }: Experiment): Experiment['train'] {
-  return lr === undefined ? {} : { lr }
+/** Begins to put another experiment together: the same as the last, but with the next paper. */
+export function sketchAnother(): void {
+  const last = lanes.value.at(-1)?.experiment.value
+  if (last === undefined) return
+  const { lr, ...train } = last.train
+  sketch.value = { ...quickExperiment(nextPaper(last.paper), last.task, last.seed), taskConfig: last.taskConfig, train }
 }
 
 export function dropSketch(): void {
@@ -102,21 +149,43 @@ export function dropSketch(): void {
 }
 
 /** @throws RangeError or TypeError for a setting that does not fit */
-export function startSecond(experiment: Experiment): void {
+export function startSketch(experiment: Experiment): void {
   checkExperiment(experiment)
   batch(() => {
     sketch.value = null
-    lanes.value = [...lanes.value.slice(0, 1), opened(1, experiment)]
+    open(experiment)
   })
   show('push')
 }
 
-export function removeSecond(): void {
-  const [first, second] = lanes.value
-  if (first === undefined) return
-  lanes.value = [first]
-  second?.dispose()
+/** Those after it move up. */
+export function remove(lane: Lane): void {
+  const others = lanes.value.filter((other) => other !== lane)
+  if (others.length === 0) return
+  lane.dispose()
+  batch(() => {
+    lanes.value = others
+    for (const [i, other] of others.entries()) other.moveTo(slots[i] ?? 'd')
+  })
   show('push')
+}
+
+export function startAll(): void {
+  for (const lane of lanes.value) if (lane.phase.value !== 'finished') lane.resume()
+}
+
+export function pauseAll(): void {
+  for (const lane of lanes.value) lane.pause()
+}
+
+/** Shares out the time while the runs are to have equal time. */
+export function keepTurns(): void {
+  let stop: (() => void) | null = null
+  effect(() => {
+    const budget = budgetMs.value
+    stop?.()
+    stop = budget === null ? null : takeTurns(lanes, budget)
+  })
 }
 
 /** A page that is hidden may never be shown again. */

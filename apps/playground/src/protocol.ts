@@ -21,6 +21,14 @@ export interface StartCommand {
   readonly fresh: boolean
   /** Waits after loading, as a run that was paused when the page was left. */
   readonly paused: boolean
+  /** Time that it may take at first. */
+  readonly allowance: Allowance
+}
+
+/** How long a run may train, counted over all visits: it waits at the first bound, and has finished at the second. */
+export interface Allowance {
+  readonly untilMs: number
+  readonly budgetMs: number
 }
 
 /** A question's name; what it takes, sends on the way and replies with stands in `worker/answers/<name>.ts`. */
@@ -39,9 +47,12 @@ export interface AskCommand {
   readonly payload: unknown
 }
 
+export const unbounded: Allowance = { untilMs: Number.POSITIVE_INFINITY, budgetMs: Number.POSITIVE_INFINITY }
+
 export type Command =
   | StartCommand
   | AskCommand
+  | { readonly type: 'allow'; readonly run: number; readonly allowance: Allowance }
   | { readonly type: 'cancel'; readonly run: number; readonly id: number }
   | { readonly type: 'pause' | 'resume' | 'step' | 'stop' | 'save'; readonly run: number }
 
@@ -53,6 +64,7 @@ export interface RunFacts {
   readonly stateTokens: number
   readonly constantState: boolean
   readonly steps: number
+  readonly tokensPerStep: number
   readonly kind: TaskSpec['kind']
   readonly metric: TaskSpec['metric']
   /** Whether a prompt can be turned into tokens. */
@@ -110,7 +122,7 @@ export type Report =
     }
   | {
       readonly type: 'progress'
-      readonly points: readonly (readonly [step: number, loss: number])[]
+      readonly points: readonly (readonly [step: number, loss: number, elapsedMs: number])[]
       readonly latest: StepReport
       /** Time spent in training, over all visits. */
       readonly elapsedMs: number
@@ -124,6 +136,8 @@ export type Report =
     }
   | { readonly type: 'sample'; readonly sample: Sample }
   | { readonly type: 'phase'; readonly phase: Phase }
+  /** The time that it was allowed is used up; it waits for more. */
+  | { readonly type: 'spent'; readonly elapsedMs: number }
   | { readonly type: 'saved'; readonly step: number }
   /** Another tab keeps this run. */
   | { readonly type: 'unkept' }

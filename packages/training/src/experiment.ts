@@ -1,4 +1,4 @@
-import { type BaseConfig, type Paper, type TokenModel, withDefaults } from '@mneme/core-tensor'
+import { type BaseConfig, type Paper, type Recipe, type TokenModel, withDefaults } from '@mneme/core-tensor'
 import type { TaskSource } from './data.js'
 
 /** Settings of a training run. */
@@ -53,6 +53,9 @@ export const trainDefaults: TrainConfig = {
   evalBatches: 8,
   checkpointEvery: 500,
 }
+
+/** What a paper without a recipe of its own is trained with. */
+export const plainRecipe: Recipe = { lr: 1e-3, weightDecay: 0 }
 
 /** A whole experiment as plain JSON: seen in one place, it can be repeated in another. */
 export interface Experiment {
@@ -116,7 +119,7 @@ export async function resolveExperiment(given: object, catalogue: Catalogue): Pr
     { ...paper.config, vocabulary: size, seed: experiment.seed },
     experiment.config,
   )
-  const recipe = paper.recipe ?? { lr: 1e-3, weightDecay: 0 }
+  const recipe = paper.recipe ?? plainRecipe
   return {
     experiment,
     paper,

@@ -3,18 +3,24 @@ import type { Experiment } from '@mneme/training'
 import type { BackendChoice } from '../protocol'
 import { findView, type ViewPlace, views } from '../views'
 import { catalogue, findPaper, findTask, type Settings } from './catalogue'
+import { changedOptions, type Options, optionDefaults, optionNames, readOptions } from './options'
 import { quickExperiment, quickTraining } from './starting-point'
 
-/** What an address says: what is shown, one experiment or two, and a backend if one is forced. */
+/** What an address says: what is shown, one to four experiments, how they are compared, and a backend if one is forced. */
 export interface Setup {
-  readonly experiments: readonly [Experiment] | readonly [Experiment, Experiment]
+  readonly experiments: readonly [Experiment, ...Experiment[]]
   readonly backend: BackendChoice
   readonly view: ViewPlace
+  readonly options: Options
 }
 
+/** The places of the runs on the page. */
+export const slots = ['a', 'b', 'c', 'd'] as const
+export type Slot = (typeof slots)[number]
+
 const backends: readonly BackendChoice[] = ['auto', 'webgpu', 'wasm', 'cpu']
-/** Before every name of the second experiment. */
-const second = 'b.'
+/** Before every name of an experiment but the first. */
+const prefixes = ['', 'b.', 'c.', 'd.'] as const
 const groups = { config: 'config', task: 'taskConfig', train: 'train' } as const
 type Group = keyof typeof groups
 
@@ -24,17 +30,19 @@ export const defaultSetup = (): Setup => ({
   experiments: [quickExperiment()],
   backend: 'auto',
   view: firstView,
+  options: optionDefaults,
 })
 
 /**
  * `paper=min-rnn&config.dModel=64&task=novel&train.lr=0.003&seed=0`, for the part of an address after `#`. A group
  * without any changes is written empty (`config=`): left out, it would mean the settings for a quick start.
  */
-export function writeAddress({ experiments, backend, view }: Setup): string {
+export function writeAddress({ experiments, backend, view, options }: Setup): string {
   const shown =
     view.key === firstView.key ? [] : [`view=${encode(view.detail === '' ? view.key : `${view.key}/${view.detail}`)}`]
-  const parts = experiments.flatMap((experiment, i) => writeExperiment(experiment, i === 0 ? '' : second))
+  const parts = experiments.flatMap((experiment, i) => writeExperiment(experiment, prefixes[i] ?? ''))
   if (backend !== 'auto') parts.push(`backend=${backend}`)
+  for (const [name, value] of changedOptions(options)) parts.push(`${name}=${encode(value)}`)
   return [...shown, ...parts].join('&')
 }
 
@@ -81,18 +89,22 @@ function encode(text: string): string {
 export function readAddress(hash: string): Setup {
   const text = hash.replace(/^#/, '')
   if (text === '') return defaultSetup()
-  const [mine, other]: [Map<string, string>, Map<string, string>] = [new Map(), new Map()]
+  const given = prefixes.map((): Map<string, string> => new Map())
+  const options = new Map<string, string>()
   let backend: BackendChoice = 'auto'
   let view = firstView
   for (const part of text.split('&').filter((p) => p !== '')) {
     const [name, value] = split(part)
+    const at = prefixes.findIndex((prefix, i) => i > 0 && name.startsWith(prefix))
     if (name === 'backend') backend = readBackend(value)
     else if (name === 'view') view = readView(value)
-    else if (name.startsWith(second)) other.set(name.slice(second.length), value)
-    else mine.set(name, value)
+    else if (optionNames.includes(name)) options.set(name, value)
+    else if (at > 0) given[at]?.set(name.slice(2), value)
+    else given[0]?.set(name, value)
   }
-  const experiment = readExperiment(mine, '')
-  return { backend, view, experiments: other.size === 0 ? [experiment] : [experiment, readExperiment(other, second)] }
+  const [first, ...others] = given as [Map<string, string>, ...Map<string, string>[]]
+  const experiments = others.flatMap((parts, i) => (parts.size === 0 ? [] : [readExperiment(parts, prefixes[i + 1])]))
+  return { backend, view, options: readOptions(options), experiments: [readExperiment(first, ''), ...experiments] }
 }
 
 function split(part: string): [name: string, value: string] {
@@ -125,7 +137,7 @@ function readView(value: string): ViewPlace {
   )
 }
 
-function readExperiment(parts: ReadonlyMap<string, string>, prefix: string): Experiment {
+function readExperiment(parts: ReadonlyMap<string, string>, prefix = ''): Experiment {
   const given: Record<Group, Record<string, unknown> | null> = { config: null, task: null, train: null }
   const names = ['paper', 'task', 'seed', 'config', 'train']
   for (const [name, value] of parts) {
@@ -135,7 +147,12 @@ function readExperiment(parts: ReadonlyMap<string, string>, prefix: string): Exp
     } else if ((name === 'config' || name === 'train') && value === '') given[name] ??= {}
     else if (!['paper', 'task', 'seed'].includes(name)) {
       throw new RangeError(
-        unknownName('address', 'part', prefix + name, [...names.map((n) => prefix + n), 'backend', 'view']),
+        unknownName('address', 'part', prefix + name, [
+          ...names.map((n) => prefix + n),
+          'backend',
+          'view',
+          ...optionNames,
+        ]),
       )
     }
   }

@@ -1,5 +1,5 @@
 import data from 'virtual:catalogue'
-import type { Card } from '@mneme/core-tensor'
+import type { Card, Recipe } from '@mneme/core-tensor'
 import type { TaskSpec } from '@mneme/tasks'
 import type { TrainConfig } from '@mneme/training'
 
@@ -11,6 +11,8 @@ export interface PaperEntry extends Omit<Card, 'equation'> {
   readonly equation: readonly string[]
   /** All settings at their defaults. */
   readonly config: Settings
+  /** What is meant where an experiment leaves rate and decay to the paper. */
+  readonly recipe: Pick<Recipe, 'lr' | 'weightDecay'>
 }
 
 export interface TaskEntry extends Pick<TaskSpec, 'key' | 'title' | 'source' | 'kind' | 'metric'> {

@@ -1,34 +1,39 @@
 import type { Baseline } from '@mneme/tasks'
 import type uPlot from 'uplot'
 import type { Lane } from '../lane'
+import type { Measure } from './measures'
 import type { Theme } from './plot'
-
-interface Line {
-  readonly label: string
-  readonly loss: number
-}
 
 /** Lines nearer to each other than this could not be told apart. */
 const leastApart = 0.05
 
-/** The baselines that have a loss, without those that fall on one before. */
-export function shownBaselines(baselines: readonly Baseline[]): Line[] {
+interface Line {
+  readonly label: string
+  readonly value: number
+}
+
+/** The baselines that say something in this quantity, without those that fall on one before. */
+function shownBaselines(baselines: readonly Baseline[], measure: Measure): Line[] {
   const lines: Line[] = []
-  for (const { name, lossNats } of baselines) {
-    if (lossNats === undefined || lines.some(({ loss }) => Math.abs(loss - lossNats) < leastApart)) continue
-    lines.push({ label: name.split(/[,(]/, 1)[0]?.trim() ?? name, loss: lossNats })
+  for (const baseline of baselines) {
+    const value = measure.baseline(baseline)
+    if (value === undefined || lines.some((line) => Math.abs(line.value - value) < leastApart)) continue
+    lines.push({ label: baseline.name.split(/[,(]/, 1)[0]?.trim() ?? baseline.name, value })
   }
   return lines
 }
 
 /** Labelled lines across the chart: what a model has to beat. Those of two runs on one task are drawn once. */
-export function drawBaselines(plot: uPlot, lanes: readonly Lane[], theme: Theme): void {
+export function drawBaselines(plot: uPlot, lanes: readonly Lane[], measure: Measure, theme: Theme): void {
   const drawn = new Map<string, Line>()
   for (const lane of lanes) {
-    for (const line of shownBaselines(lane.baselines.value)) drawn.set(`${line.label} ${line.loss.toFixed(3)}`, line)
+    for (const line of shownBaselines(lane.baselines.value, measure)) {
+      drawn.set(`${line.label} ${line.value.toFixed(3)}`, line)
+    }
   }
   const { ctx } = plot
-  const current = lanes[0]?.history.recentLoss() ?? Number.POSITIVE_INFINITY
+  const format = measure.format(lanes)
+  const current = lanes[0] && (measure.latest(lanes[0])[0] ?? Number.POSITIVE_INFINITY)
   const { left, width, top, height } = plot.bbox
   const scale = devicePixelRatio
   ctx.save()
@@ -36,8 +41,8 @@ export function drawBaselines(plot: uPlot, lanes: readonly Lane[], theme: Theme)
   ctx.textAlign = 'right'
   ctx.textBaseline = 'bottom'
   ctx.lineJoin = 'round'
-  for (const { label, loss } of drawn.values()) {
-    const y = Math.round(plot.valToPos(loss, 'y', true)) + 0.5
+  for (const { label, value } of drawn.values()) {
+    const y = Math.round(plot.valToPos(value, 'y', true)) + 0.5
     if (y < top || y > top + height) continue
     ctx.strokeStyle = theme.quiet
     ctx.lineWidth = scale
@@ -46,9 +51,9 @@ export function drawBaselines(plot: uPlot, lanes: readonly Lane[], theme: Theme)
     ctx.moveTo(left, y)
     ctx.lineTo(left + width, y)
     ctx.stroke()
-    const text = `${label} ${loss.toFixed(2)}`
+    const text = `${label} ${format(value)}`
     // on the side that the curve is not on
-    const textY = current > loss ? y + 14 * scale : y - 2 * scale
+    const textY = current !== undefined && current > value ? y + 14 * scale : y - 2 * scale
     ctx.setLineDash([])
     ctx.strokeStyle = theme.paper
     ctx.lineWidth = 4 * scale

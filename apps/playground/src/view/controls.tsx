@@ -56,7 +56,7 @@ function Progress({ lane }: { readonly lane: Lane }) {
       <span>
         {phase === 'loading'
           ? lane.stage.value
-          : `${phaseNames[phase]}, step ${formatCount(step)} of ${formatCount(steps)}`}
+          : `${phase === 'running' && lane.spent.value ? 'Waiting for its turn' : phaseNames[phase]}, step ${formatCount(step)} of ${formatCount(steps)}`}
       </span>
     </div>
   )

@@ -1,9 +1,10 @@
 import type { Experiment } from '@mneme/training'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useId, useState } from 'preact/hooks'
+import type { Slot } from '../experiment/address'
+import { automaticSettings } from '../experiment/automatic'
 import { catalogue } from '../experiment/catalogue'
 import { experimentId, quickTraining } from '../experiment/starting-point'
-import type { Slot } from '../lane'
 import { Field } from './field'
 import { Settings } from './settings'
 
@@ -42,9 +43,10 @@ export function ExperimentForm({ slot, experiment, running, onStart, children, n
   }
   const train = (key: 'lr' | 'steps') => (
     <Field
-      label={key === 'lr' ? 'Learning rate' : 'Steps'}
+      label={key === 'lr' ? 'Rate' : 'Steps'}
       standard={catalogue.train[key]}
       value={draft.train[key] ?? catalogue.train[key]}
+      automatic={automaticSettings(draft)[key]}
       onChange={(value) => edit({ ...draft, train: { ...draft.train, [key]: value } })}
     />
   )

@@ -1,6 +1,7 @@
 import type { Experiment } from '@mneme/training'
+import { automaticSettings } from '../experiment/automatic'
 import { catalogue, findPaper, findTask, type Settings as Values } from '../experiment/catalogue'
-import { Field } from './field'
+import { type Automatic, Field } from './field'
 
 interface Props {
   readonly draft: Experiment
@@ -29,6 +30,7 @@ export function Settings({ draft, onChange }: Props) {
           title="Training"
           standard={{ ...catalogue.train }}
           values={{ ...draft.train }}
+          automatic={automaticSettings(draft)}
           onChange={(train) => onChange({ ...draft, train })}
         />
       </div>
@@ -40,10 +42,11 @@ interface GroupProps {
   readonly title: string
   readonly standard: Values
   readonly values: Values
+  readonly automatic?: Readonly<Record<string, Automatic>>
   readonly onChange: (values: Values) => void
 }
 
-function Group({ title, standard, values, onChange }: GroupProps) {
+function Group({ title, standard, values, automatic, onChange }: GroupProps) {
   return (
     <fieldset>
       <legend>{title}</legend>
@@ -53,6 +56,7 @@ function Group({ title, standard, values, onChange }: GroupProps) {
             key={key}
             label={key}
             standard={byDefault}
+            automatic={automatic?.[key]}
             value={Object.hasOwn(values, key) ? values[key] : byDefault}
             onChange={(value) => onChange(changed(values, key, value, byDefault))}
           />

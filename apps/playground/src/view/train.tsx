@@ -1,13 +1,31 @@
 import { useSignal } from '@preact/signals'
+import { slots } from '../experiment/address'
+import { axes, charts } from '../experiment/options'
 import type { Lane } from '../lane'
-import { dropSketch, lanes, removeSecond, sketch, sketchSecond, startIn, startSecond } from '../page'
+import {
+  dropSketch,
+  lanes,
+  options,
+  pauseAll,
+  remove,
+  setOptions,
+  sketch,
+  sketchAnother,
+  startAll,
+  startIn,
+  startSketch,
+} from '../page'
+import { ChoiceOf } from './choice-of'
 import { Controls, KeptNote, TroubleNote } from './controls'
+import { CurveChart } from './curve-chart'
 import { ExperimentForm } from './experiment-form'
 import { Figures } from './figures'
 import { ChartNote, Legend } from './legend'
-import { LossChart } from './loss-chart'
+import { MakeEqual } from './make-equal'
+import { measures } from './measures'
 import { PaperCard } from './paper-card'
 import type { Reading } from './plot'
+import { RunsTable } from './runs-table'
 import { SamplePanel } from './sample-panel'
 import { ValueTable } from './value-table'
 
@@ -20,10 +38,11 @@ export function Train() {
   return (
     <>
       <Experiments runs={runs} />
-      <Curves key={runs.map(({ slot }) => slot).join()} runs={runs} />
-      <div class={runs.length > 1 ? 'runs two' : 'runs'}>
+      <Curves runs={runs} />
+      <RunsTable runs={runs} />
+      <div class={`runs of-${runs.length}`}>
         {runs.map((lane) => (
-          <article key={lane.slot} class={`run run-${lane.slot}`} aria-label={`Run ${lane.slot.toUpperCase()}`}>
+          <article key={lane.id} class={`run run-${lane.slot}`} aria-label={`Run ${lane.slot.toUpperCase()}`}>
             <Figures lane={lane} />
             <SamplePanel lane={lane} />
             <PaperCard key={lane.experiment.value.paper} lane={lane} />
@@ -35,10 +54,11 @@ export function Train() {
 }
 
 function Experiments({ runs }: { readonly runs: readonly Lane[] }) {
+  const next = slots[runs.length]
   return (
     <section class="experiments" aria-label="Experiments">
       {runs.map((lane) => (
-        <div key={lane.slot} class="lane">
+        <div key={lane.id} class={`lane run-${lane.slot}`}>
           <ExperimentForm
             slot={lane.slot}
             experiment={lane.experiment.value}
@@ -46,8 +66,8 @@ function Experiments({ runs }: { readonly runs: readonly Lane[] }) {
             onStart={(experiment) => startIn(lane, experiment)}
             note={<KeptNote lane={lane} />}
           >
-            {lane.slot === 'b' && (
-              <button type="button" onClick={removeSecond}>
+            {runs.length > 1 && (
+              <button type="button" aria-label={`Remove run ${lane.slot.toUpperCase()}`} onClick={() => remove(lane)}>
                 Remove
               </button>
             )}
@@ -56,9 +76,9 @@ function Experiments({ runs }: { readonly runs: readonly Lane[] }) {
           <TroubleNote lane={lane} />
         </div>
       ))}
-      {sketch.value !== null && (
-        <div class="lane">
-          <ExperimentForm slot="b" experiment={sketch.value} running={false} onStart={startSecond}>
+      {sketch.value !== null && next !== undefined && (
+        <div class={`lane run-${next}`}>
+          <ExperimentForm slot={next} experiment={sketch.value} running={false} onStart={startSketch}>
             <button type="button" onClick={dropSketch}>
               Cancel
             </button>
@@ -67,12 +87,25 @@ function Experiments({ runs }: { readonly runs: readonly Lane[] }) {
       )}
       <div class="below">
         <BackendLine lane={runs[0]} />
-        {runs.length === 1 && sketch.value === null && (
-          <button type="button" onClick={sketchSecond}>
-            Compare with a second run
-          </button>
-        )}
+        <div class="buttons">
+          {runs.length > 1 && (
+            <>
+              <button type="button" onClick={startAll}>
+                Start all
+              </button>
+              <button type="button" onClick={pauseAll}>
+                Pause all
+              </button>
+            </>
+          )}
+          {next !== undefined && sketch.value === null && (
+            <button type="button" onClick={sketchAnother}>
+              Compare with another run
+            </button>
+          )}
+        </div>
       </div>
+      {runs.length > 1 && <MakeEqual runs={runs} />}
     </section>
   )
 }
@@ -89,11 +122,29 @@ function BackendLine({ lane }: { readonly lane: Lane | undefined }) {
 
 function Curves({ runs }: { readonly runs: readonly Lane[] }) {
   const reading = useSignal<Reading | null>(null)
+  const { chart, axis } = options.value
+  const measure = measures[chart]
   return (
-    <section class="curves" aria-label="Loss">
-      <Legend lanes={runs} reading={reading} />
-      <LossChart lanes={runs} reading={reading} />
-      <ChartNote lanes={runs} />
+    <section class="curves" aria-label="Curves">
+      <div class="chart-choices">
+        <ChoiceOf
+          label="Chart"
+          value={chart}
+          options={charts.map((key) => ({ key, text: measures[key].title }))}
+          onChange={(key) => setOptions({ chart: key })}
+        />
+        {!measure.logX && (
+          <ChoiceOf
+            label="Against"
+            value={axis}
+            options={axes.map((key) => ({ key, text: key }))}
+            onChange={(key) => setOptions({ axis: key })}
+          />
+        )}
+      </div>
+      <Legend lanes={runs} measure={measure} axis={axis} reading={reading} />
+      <CurveChart lanes={runs} measure={measure} axis={axis} reading={reading} />
+      <ChartNote lanes={runs} measure={measure} />
       <ValueTable lanes={runs} />
     </section>
   )

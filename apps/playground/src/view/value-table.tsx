@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks'
 import type { Lane } from '../lane'
-import { formatCount, formatLoss, orUnknown } from './format'
+import { formatCount, formatLoss, formatShare, orUnknown } from './format'
+import { spansOf } from './measures'
 
 const mostRows = 24
 
@@ -10,7 +11,7 @@ export function ValueTable({ lanes }: { readonly lanes: readonly Lane[] }) {
   return (
     <details class="values" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>The values as a table</summary>
-      {open && lanes.map((lane) => <RunValues key={lane.slot} lane={lane} />)}
+      {open && lanes.map((lane) => <RunValues key={lane.id} lane={lane} />)}
     </details>
   )
 }
@@ -43,6 +44,7 @@ function RunValues({ lane }: { readonly lane: Lane }) {
           ))}
         </tbody>
       </table>
+      <Spans lane={lane} />
       <table>
         <caption>Baselines of its task</caption>
         <thead>
@@ -63,6 +65,35 @@ function RunValues({ lane }: { readonly lane: Lane }) {
         </tbody>
       </table>
     </div>
+  )
+}
+
+/** The last evaluation, told apart by distance or place. */
+function Spans({ lane }: { readonly lane: Lane }) {
+  const { value: evaluation } = lane.evaluation
+  if (evaluation === null) return null
+  return (
+    <table>
+      <caption>
+        Run {lane.slot.toUpperCase()} by {evaluation.by.of}
+      </caption>
+      <thead>
+        <tr>
+          <th scope="col">tokens</th>
+          <th scope="col">validation loss</th>
+          <th scope="col">accuracy</th>
+        </tr>
+      </thead>
+      <tbody>
+        {spansOf(evaluation).map(({ name, loss, share }) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            <td>{formatLoss(loss)}</td>
+            <td>{formatShare(share)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
   )
 }
 

@@ -36,6 +36,7 @@ function obey(command: Command): void {
   if (command.type === 'start') begin(command)
   else if (training === null) early.push(command)
   else if (command.type === 'ask') training.ask(command)
+  else if (command.type === 'allow') training.allow(command.allowance)
   else if (command.type === 'cancel') training.cancel(command.id)
   else training.control(command.type)
 }

@@ -25,7 +25,9 @@ export class Saves {
     const snapshot = await loadRun(this.store)
     if (snapshot === null) return null
     const bytes = await this.store.read(historyFile)
-    return { snapshot, history: bytes && (JSON.parse(new TextDecoder().decode(bytes)) as SavedHistory) }
+    const history = bytes && (JSON.parse(new TextDecoder().decode(bytes)) as Partial<SavedHistory>)
+    // one that was kept before steps had times is of no use
+    return { snapshot, history: history?.times === undefined ? null : (history as SavedHistory) }
   }
 
   /** The history goes first: what it has beyond the checkpoint is cut off when it is read, while a gap could not be filled. */

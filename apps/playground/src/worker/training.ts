@@ -12,7 +12,17 @@ import {
   train,
 } from '@mneme/training'
 import { History } from '../history'
-import type { AskCommand, BackendName, Phase, Report, RunFacts, StartCommand, Trouble } from '../protocol'
+import {
+  type Allowance,
+  type AskCommand,
+  type BackendName,
+  type Phase,
+  type Report,
+  type RunFacts,
+  type StartCommand,
+  type Trouble,
+  unbounded,
+} from '../protocol'
 import { Asked } from './asked'
 import { messageOf, startBackend } from './backend'
 import { Sampler } from './sampler'
@@ -30,13 +40,16 @@ type Send = (report: Report) => void
 export class Training {
   private phase: Phase = 'loading'
   private history = new History()
-  private points: [number, number][] = []
+  private points: [step: number, loss: number, elapsedMs: number][] = []
   private latest: StepReport | null = null
   private readonly last = { sentMs: 0, savedMs: 0, savedStep: -1, sampledMs: 0, samples: 0 }
   private saves: Saves | null = null
   private wake: (() => void) | null = null
   private wantedSteps = 0
   private described = false
+  private allowance: Allowance = unbounded
+  /** Whether the page knows that the allowance is used up. */
+  private saidSpent = false
   /** Steps taken in this visit. */
   stepsHere = 0
   private readonly wishes: (() => Promise<void>)[] = []
@@ -72,6 +85,7 @@ export class Training {
       send,
       backend.name,
     )
+    training.allowance = command.allowance
     const resumedAt = await training.openSaves(command)
     const facts = factsOf(run, setup, vocabulary.encode !== undefined)
     send({ type: 'begun', facts, resumedAt, history: resumedAt === null ? null : training.history.save() })
@@ -110,7 +124,8 @@ export class Training {
     this.last.savedMs = performance.now()
     while (this.phase !== 'stopped') {
       for (const wish of this.wishes.splice(0)) await wish()
-      if (this.phase === 'running' || this.wantedSteps > 0) {
+      if (this.phase === 'running' && this.history.elapsedMs >= this.allowance.budgetMs) await this.finish(true)
+      else if ((this.phase === 'running' && !this.spent) || this.wantedSteps > 0) {
         await this.turn(events)
         await this.keepUp()
         await nextTurn()
@@ -120,9 +135,18 @@ export class Training {
     this.run.dispose()
   }
 
+  private get spent(): boolean {
+    return this.history.elapsedMs >= this.allowance.untilMs
+  }
+
   private async rest(): Promise<void> {
     this.describeSoon()
     if (this.wishes.length > 0) return
+    if (this.phase === 'running' && !this.saidSpent) {
+      this.saidSpent = true
+      this.flush()
+      this.send({ type: 'spent', elapsedMs: this.history.elapsedMs })
+    }
     await new Promise<void>((resolve) => {
       this.wake = resolve
     })
@@ -131,23 +155,27 @@ export class Training {
   private async turn(events: AsyncGenerator<TrainEvent>): Promise<void> {
     const started = performance.now()
     const { value, done } = await this.guarded(events)
-    this.history.elapsedMs += performance.now() - started
     if (done === true || value === undefined) {
       this.wantedSteps = 0
-      await this.showSample(false)
-      await this.save()
-      this.setPhase('finished')
-      return
-    }
-    if (value.type === 'step') {
+      await this.finish(false)
+    } else if (value.type === 'step') {
+      const elapsedMs = this.history.elapsedMs + performance.now() - started
       this.wantedSteps = Math.max(0, this.wantedSteps - 1)
       this.latest = value
-      this.points.push([value.step, value.loss])
-      this.history.addLoss(value.step, value.loss)
+      this.points.push([value.step, value.loss, elapsedMs])
+      this.history.addLoss(value.step, value.loss, elapsedMs)
       this.stepsHere++
       if (this.stepsHere === 2) this.describeSoon()
       if (this.phase !== 'running') this.flush()
     } else if (value.type === 'evaluation') this.addEvaluation(value)
+  }
+
+  /** @param early before its last step, so that the last evaluation is still to be made */
+  private async finish(early: boolean): Promise<void> {
+    if (early && this.history.evaluations.at(-1)?.step !== this.run.step) this.addEvaluation(await this.run.evaluate())
+    await this.showSample(false)
+    await this.save()
+    this.setPhase('finished')
   }
 
   /** After a step without finite numbers the parameters are still good: they are kept before the run ends. */
@@ -234,6 +262,14 @@ export class Training {
     this.wake?.()
   }
 
+  allow(allowance: Allowance): void {
+    const finishedByTime = this.phase === 'finished' && !this.run.finished
+    this.allowance = allowance
+    this.saidSpent = false
+    if (finishedByTime && this.history.elapsedMs < allowance.budgetMs) this.setPhase('running')
+    this.wake?.()
+  }
+
   ask(command: AskCommand): void {
     this.wishes.push(this.asked.hear(command))
     this.wake?.()
@@ -267,6 +303,7 @@ function factsOf(run: Run, { task, taskConfig, train }: ResolvedExperiment, take
     stateTokens,
     constantState: run.model.traits.constantState,
     steps: train.steps,
+    tokensPerStep: stateTokens * train.batch * train.accumulate,
     kind,
     metric,
     takesPrompt: takesPrompt && kind === 'language',
