@@ -21,6 +21,7 @@ export interface ViewEntry {
 /** Every view, in the order of the navigation. */
 export const views: readonly ViewEntry[] = [
   { key: 'train', title: 'Train', needsRuns: true },
+  { key: 'generate', title: 'Generate', needsRuns: true, load: () => import('./view/generate/index') },
   { key: 'inside', title: 'Look inside', needsRuns: true, load: () => import('./view/inside/index') },
   { key: 'lessons', title: 'Lessons', needsRuns: false, load: () => import('./view/lessons/index') },
   { key: 'papers', title: 'Papers', needsRuns: false, load: () => import('./view/papers/index') },

@@ -6,5 +6,6 @@ export const answers = {
   influence: () => import('./influence'),
   look: () => import('./look'),
   states: () => import('./states'),
+  generate: () => import('./generate'),
   write: () => import('./write'),
 }
