@@ -25,6 +25,7 @@ export const views: readonly ViewEntry[] = [
   { key: 'inside', title: 'Look inside', needsRuns: true, load: () => import('./view/inside/index') },
   { key: 'lessons', title: 'Lessons', needsRuns: false, load: () => import('./view/lessons/index') },
   { key: 'papers', title: 'Papers', needsRuns: false, load: () => import('./view/papers/index') },
+  { key: 'files', title: 'Files', needsRuns: false, load: () => import('./view/files/index') },
   { key: 'device', title: 'Device', needsRuns: false, load: () => import('./view/device/index') },
 ]
 

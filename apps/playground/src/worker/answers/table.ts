@@ -3,6 +3,7 @@
  * file beside this that exports `answer`, and its line here; its types follow. Loaded when it is first asked.
  */
 export const answers = {
+  export: () => import('./export'),
   influence: () => import('./influence'),
   look: () => import('./look'),
   states: () => import('./states'),

@@ -1,11 +1,10 @@
 import type { TokenModel } from '@mneme/core-tensor'
 import { lookInside, type Recording, type TokenMap } from '@mneme/core-tensor/inspect/look-inside'
-import type { Vocabulary } from '@mneme/tasks'
 
 /** A model that is looked into, and how its tokens read. */
 export interface Subject {
   readonly model: TokenModel
-  readonly vocabulary: Pick<Vocabulary, 'decode' | 'encode'>
+  readonly vocabulary: { decode?(ids: ArrayLike<number>): string }
 }
 
 export interface Guess {
