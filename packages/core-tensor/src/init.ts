@@ -1,9 +1,12 @@
 import { type Tensor, tensor, util, zeros } from '@tensorflow/tfjs-core'
+import { checkRoom } from './parameter-limit.js'
 import type { Rng } from './rng.js'
 
 /** Draws on the CPU from a seeded generator, so that a seed gives the same weights on every backend. */
 export function draw(shape: readonly number[], next: () => number): Tensor {
-  return tensor(Float32Array.from({ length: util.sizeFromShape([...shape]) }, next), [...shape], 'float32')
+  const length = util.sizeFromShape([...shape])
+  checkRoom(length, shape)
+  return tensor(Float32Array.from({ length }, next), [...shape], 'float32')
 }
 
 export function normal(rng: Rng, shape: readonly number[], std: number): Tensor {
@@ -27,6 +30,7 @@ export function xavierUniform(rng: Rng, shape: readonly number[], fanIn: number,
 }
 
 export function constant(shape: readonly number[], value: number): Tensor {
+  checkRoom(util.sizeFromShape([...shape]), shape)
   return value === 0 ? zeros([...shape]) : draw(shape, () => value)
 }
 

@@ -1,6 +1,7 @@
 import { type Tensor, tensor, util, Variable, variable } from '@tensorflow/tfjs-core'
 import { closest } from './config.js'
 import { registerGradients } from './gradients.js'
+import { spendRoom } from './parameter-limit.js'
 
 /** Values by name, as a checkpoint holds them. */
 export type NamedTensors = Readonly<Record<string, NamedTensor>>
@@ -131,5 +132,6 @@ export function parameter(initial: Tensor, trainable = true): Variable {
   registerGradients()
   const v = variable(initial, trainable)
   initial.dispose()
+  spendRoom(v)
   return v
 }

@@ -10,7 +10,7 @@ import {
   SwiGLU,
 } from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
+import { flagOf, numberOf, objectOf, oneOf, type PublishedConfig } from './published.js'
 
 /** A decoder as Llama has it: RMSNorm before each part, rotary positions, grouped queries, SwiGLU. arXiv:2302.13971. */
 export interface LlamaConfig extends DecoderConfig {
@@ -152,8 +152,8 @@ export const llamaNames: readonly NameRule[] = [
 export const llamaBuffers: readonly RegExp[] = [/self_attn\.rotary_emb\.inv_freq$/]
 
 function scalingOf(published: PublishedConfig): RopeScaling | null {
-  const scaling = (published.rope_scaling ?? null) as PublishedConfig | null
-  if (scaling === null) return null
+  if ((published.rope_scaling ?? null) === null) return null
+  const scaling = objectOf(published, 'rope_scaling')
   const type = oneOf(scaling, 'rope_type' in scaling ? 'rope_type' : 'type', ['default', 'linear', 'llama3'], 'default')
   if (type === 'default') return null
   const factor = numberOf(scaling, 'factor')

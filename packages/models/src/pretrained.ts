@@ -5,7 +5,9 @@ import {
   type TokenModel,
   unknownName,
   withDefaults,
+  withinParameters,
 } from '@mneme/core-tensor'
+import { sourceText } from '@mneme/core-tensor/io/byte-source'
 import { type CheckpointLocation, directoryOf } from '@mneme/core-tensor/io/directory'
 import { formatConfigJson, parseConfigJson } from '@mneme/core-tensor/io/json'
 import { fromStored, storedNames, storedShape, toStored } from '@mneme/core-tensor/io/name-map'
@@ -47,7 +49,8 @@ export interface Pretrained {
  * BF16 are widened to float32. Nothing is left half-loaded: every tensor is checked by name and shape before the first
  * is read.
  *
- * @throws RangeError listing all missing, unexpected and misshapen tensors; SafetensorsError for a broken file
+ * @throws RangeError listing all missing, unexpected and misshapen tensors, for a configuration that no model can be built
+ * from, and for weights that are not finite; SafetensorsError for a broken file
  */
 export async function fromPretrained(location: CheckpointLocation, options: LoadOptions = {}): Promise<Pretrained> {
   const { signal, cache } = options
@@ -55,12 +58,18 @@ export async function fromPretrained(location: CheckpointLocation, options: Load
   const where = directory.name ?? 'checkpoint'
   const source = await directory.open('config.json')
   if (source === null) throw new Error(`${where}: expected config.json, got no such file. Is this a model's folder?`)
-  const file = parseConfigJson(new TextDecoder().decode(await source.read(0, source.size)), `${where}/config.json`)
+  const file = parseConfigJson(await sourceText(source), `${where}/config.json`)
   const published = options.modelType === undefined ? file : { ...file, model_type: options.modelType }
   const { paper, layout } = await paperOf(published, `${where}/config.json`, options.paper)
-  const config = withDefaults(`config of ${paper.card.key}`, layout.config(published), options.config)
   const checkpoint = await openCheckpoint(directory)
-  const model = paper.build(config)
+  checkLayers(published, checkpoint, `${where}/config.json`)
+  const { config, model } = built(`${where}/config.json`, paper.card.key, () => {
+    const settled = withDefaults(`config of ${paper.card.key}`, layout.config(published), options.config)
+    return {
+      config: settled,
+      model: withinParameters(`${where}/config.json`, room(checkpoint), () => paper.build(settled)),
+    }
+  })
   try {
     await loadInto(model, layout, config, checkpoint, where, options)
   } catch (error) {
@@ -68,6 +77,36 @@ export async function fromPretrained(location: CheckpointLocation, options: Load
     throw error
   }
   return { model, paper, config, published }
+}
+
+/** What goes wrong while a model is built from a file is that file's fault, and its name is said. */
+function built<T>(where: string, key: string, build: () => T): T {
+  try {
+    return build()
+  } catch (error) {
+    const { message } = error as Error
+    const said = message.startsWith(where)
+      ? message
+      : `${where}: expected what '${key}' can be built from, got: ${message}`
+    throw new RangeError(said, { cause: error })
+  }
+}
+
+/** A model has no more layers than tensors. @throws RangeError, before anything is made for each of them */
+function checkLayers(published: Readonly<Record<string, unknown>>, { entries }: Checkpoint, where: string): void {
+  for (const [key, value] of Object.entries(published)) {
+    if (!/(layers?|blocks)$|^(depth|n_layer)$/.test(key) || typeof value !== 'number') continue
+    if (Number.isInteger(value) && value >= 0 && value <= entries.size) continue
+    throw new RangeError(
+      `${where}, ${key}: expected a whole number up to ${entries.size}, the number of tensors, got ${value}.`,
+    )
+  }
+}
+
+/** Elements that parameters can fill from what is stored: some are shared or cut out of one tensor, and kept apart here. */
+function room({ entries }: Checkpoint): number {
+  const stored = Array.from(entries.values(), ({ shape }) => shape.reduce((size, n) => size * n, 1))
+  return 4 * stored.reduce((total, size) => total + size, 0) + 2 ** 20
 }
 
 async function paperOf(
@@ -171,7 +210,10 @@ function checkNames(
 
 async function readFloats(checkpoint: Checkpoint, name: string, where: string): Promise<NamedTensor> {
   const { shape, values } = await checkpoint.read(name)
-  return { shape, values: toFloat(values, name, where) }
+  const floats = toFloat(values, name, where)
+  const at = floats.findIndex((value) => !Number.isFinite(value))
+  if (at < 0) return { shape, values: floats }
+  throw new RangeError(`${where}: '${name}': expected finite weights, got ${floats[at]} at element ${at}.`)
 }
 
 function toFloat(values: ArrayLike<number> | BigInt64Array, name: string, where: string): Float32Array {

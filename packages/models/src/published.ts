@@ -16,6 +16,13 @@ export function flagOf(config: PublishedConfig, key: string, fallback: boolean):
   throw new TypeError(`config.json ${key}: expected true or false, got ${JSON.stringify(value)}.`)
 }
 
+/** A group of settings, empty where it is absent. @throws TypeError if the key holds anything else */
+export function objectOf(config: PublishedConfig, key: string): PublishedConfig {
+  const value = config[key] ?? {}
+  if (typeof value === 'object' && !Array.isArray(value)) return value as PublishedConfig
+  throw new TypeError(`config.json ${key}: expected an object, got ${JSON.stringify(value)}.`)
+}
+
 /** @throws RangeError if the key holds a value that this architecture does not have */
 export function oneOf<const V extends string | number>(
   config: PublishedConfig,

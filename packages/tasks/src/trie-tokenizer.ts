@@ -3,6 +3,9 @@ import { byteStream, decodeAll, type StreamingDecoder, type Tokenizer } from './
 /** Under this name RWKV's words are published beside its checkpoints. */
 export const rwkvVocabularyFile = 'rwkv_vocab_v20230424.txt'
 
+/** More than any vocabulary has: an id beyond it is a mistake, and would make a list of that length. */
+export const maxWords = 2 ** 24
+
 interface Node {
   readonly next: Map<number, Node>
   id: number | null
@@ -43,7 +46,7 @@ export class TrieTokenizer implements Tokenizer {
       if (line.trim() === '') return []
       const [, id, literal, length] = /^(\d+) (.*) (\d+)\r?$/.exec(line) ?? []
       const bytes = literal === undefined ? null : literalBytes(literal)
-      if (bytes === null || bytes.length !== Number(length)) {
+      if (bytes === null || bytes.length !== Number(length) || Number(id) >= maxWords) {
         throw new RangeError(
           `${where}, line ${i + 1}: expected an id, a Python literal and its length in bytes, got ${JSON.stringify(line.slice(0, 60))}.`,
         )

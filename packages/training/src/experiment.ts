@@ -134,6 +134,9 @@ export async function resolveExperiment(given: object, catalogue: Catalogue): Pr
   }
 }
 
+/** Tokens of one batch: far beyond what trains in one step anywhere, and short of what a list of them could not hold. */
+const maxBatchTokens = 2 ** 24
+
 function checkTrain(train: TrainConfig): void {
   const expect = (holds: boolean, key: keyof TrainConfig, wanted: string): void => {
     if (!holds) throw new RangeError(`experiment.train.${key}: expected ${wanted}, got ${String(train[key])}.`)
@@ -142,6 +145,10 @@ function checkTrain(train: TrainConfig): void {
   for (const key of counts) expect(Number.isInteger(train[key]) && train[key] > 0, key, 'a whole number, at least 1')
   const naturals = ['length', 'warmup', 'evalEvery', 'checkpointEvery'] as const
   for (const key of naturals) expect(Number.isInteger(train[key]) && train[key] >= 0, key, 'a whole number, 0 or more')
+  const tokens = train.batch * Math.max(1, train.length)
+  if (tokens > maxBatchTokens) {
+    throw new RangeError(`experiment.train.batch: expected at most ${maxBatchTokens} tokens a batch, got ${tokens}.`)
+  }
   const positives = ['lr', 'minLr', 'clip', 'eps'] as const
   for (const key of positives) expect(train[key] >= 0, key, 'a number, 0 or more')
   for (const key of ['beta1', 'beta2', 'decay'] as const)

@@ -89,17 +89,26 @@ export class AdamW {
     }
   }
 
-  /** Takes over moments and the number of steps taken. @throws RangeError for a moment that is missing */
+  /**
+   * Takes over moments and the number of steps taken.
+   *
+   * @throws RangeError for a moment that is missing or of another shape; then nothing has changed
+   */
   restore(moment: (name: string) => Tensor | undefined, steps: number): void {
-    for (const slot of this.slots) {
-      for (const kind of ['m', 'v'] as const) {
-        const value = moment(`${kind}.${slot.path}`)
-        if (value === undefined) throw new RangeError(`AdamW.restore: moment '${kind}.${slot.path}' is missing.`)
-        slot[kind].dispose()
-        slot[kind] = value
-      }
+    const taken = this.slots.map(({ path, m }) => [checked(`m.${path}`, m), checked(`v.${path}`, m)] as const)
+    for (const [i, slot] of this.slots.entries()) {
+      slot.m.dispose()
+      slot.v.dispose()
+      ;[slot.m, slot.v] = taken[i] as readonly [Tensor, Tensor]
     }
     this.taken = steps
+
+    function checked(name: string, like: Tensor): Tensor {
+      const value = moment(name)
+      if (value?.shape.join() === like.shape.join()) return value
+      const got = value === undefined ? 'no such moment' : `[${value.shape.join(', ')}]`
+      throw new RangeError(`AdamW.restore '${name}': expected [${like.shape.join(', ')}], got ${got}.`)
+    }
   }
 
   dispose(): void {

@@ -9,6 +9,7 @@ import {
   stateTensors,
   type TokenModel,
   valueAndGrads,
+  withinParameters,
 } from '@mneme/core-tensor'
 import { keep, memory, reshape, stack, type Tensor, tensor, tensor2d, tidy } from '@tensorflow/tfjs-core'
 import type { Batch, Stream } from './data.js'
@@ -35,6 +36,9 @@ export interface StepReport {
 export interface Evaluation extends Score {
   readonly step: number
 }
+
+/** With gradients and two moments 4 GB: the most that the heap of WASM, or a tab, holds. */
+const maxParameterElements = 2 ** 28
 
 /** A loss or gradient that is no number. Parameters are as they were before the step. */
 export class NonFiniteError extends Error {
@@ -85,7 +89,7 @@ export class Run {
   static async create(setup: ResolvedExperiment): Promise<Run> {
     const { task, taskConfig, experiment, train, paper } = setup
     const data = await task.open(taskConfig, 'train', experiment.seed, train.batch, train.length || undefined)
-    const model = paper.build(setup.config)
+    const model = withinParameters(`config of ${paper.card.key}`, maxParameterElements, () => paper.build(setup.config))
     if (task.metric === 'lossNats' && !model.traits.causal) {
       model.dispose()
       throw new RangeError(

@@ -22,6 +22,20 @@ export function blobSource(blob: Blob, name = blob instanceof File ? blob.name :
   }
 }
 
+/** Longest configuration, index or vocabulary that is read as text: 256 MB; published ones have up to 40. */
+export const maxTextBytes = 2 ** 28
+
+/**
+ * The whole of a source as UTF-8.
+ *
+ * @throws RangeError before anything is read, if it is longer than `limit` bytes
+ */
+export async function sourceText(source: ByteSource, limit = maxTextBytes): Promise<string> {
+  const { name = 'file', size } = source
+  if (size > limit) throw new RangeError(`${name}: expected a text of at most ${limit} bytes, got ${size}.`)
+  return new TextDecoder().decode(await source.read(0, size))
+}
+
 export interface HttpOptions {
   readonly fetch?: typeof fetch
   readonly headers?: Readonly<Record<string, string>>

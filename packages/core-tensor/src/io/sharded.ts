@@ -1,3 +1,4 @@
+import { sourceText } from './byte-source.js'
 import { parseConfigJson } from './json.js'
 import {
   readHeader,
@@ -50,8 +51,8 @@ export async function openCheckpoint(directory: CheckpointDirectory): Promise<Ch
       `expected ${singleFile} or ${indexFile}, got neither. Is this a model's folder?`,
     )
   }
-  const text = new TextDecoder().decode(await index.read(0, index.size))
-  return openShards(directory, where, parseShardIndex(text, `${where}/${indexFile}`).weightMap)
+  const { weightMap } = parseShardIndex(await sourceText(index), `${where}/${indexFile}`)
+  return openShards(directory, where, weightMap)
 }
 
 /** What an index file says. */
