@@ -1,22 +1,13 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { Drawing } from '../../experiment/options'
 import type { Lane } from '../../lane'
 import { lanes, options, setOptions } from '../../page'
-import type { DrawnToken, GenerateReply } from '../../worker/answers/generate'
+import type { GenerateReply } from '../../worker/answers/generate'
 import { formatBytes, formatCount } from '../format'
 import { RunChoice } from '../run-choice'
 import '../../style/generate.css'
 import { SamplingForm } from './sampling-form'
 import { Tokens, TokenTable } from './tokens'
-
-/** One continuation of the prompt. */
-interface Writing {
-  readonly drawing: Drawing
-  /** Tokens that it shares with the one that it was forked from. */
-  readonly forkedAt: number | null
-  readonly tokens: readonly DrawnToken[]
-  readonly reply: GenerateReply | null
-}
+import { Writing } from './writing'
 
 /** Text from a run, with the probability of every token, and a second text that turns off at any of them. */
 export default function Generate() {
@@ -40,34 +31,24 @@ function Desk({ lane }: { readonly lane: Lane }) {
   useEffect(() => () => stop.current?.abort(), [])
   const drawing = options.value.draw
 
-  const write = async (at: number, first: Writing): Promise<void> => {
+  const write = async (at: number, writing: Writing): Promise<void> => {
     stop.current?.abort()
     const controller = new AbortController()
     stop.current = controller
     setBusy(true)
     setProblem(null)
-    setWritings((before) => [...before.slice(0, at), first])
-    const change = (next: (writing: Writing) => Writing): void => {
-      if (stop.current === controller) setWritings((all) => all.map((one, i) => (i === at ? next(one) : one)))
-    }
-    const given = first.tokens.map(({ id }) => id)
+    setWritings((before) => [...before.slice(0, at), writing])
     try {
-      const reply = await lane.ask(
-        'generate',
-        { ...first.drawing, given },
-        { signal: controller.signal, onPart: (token) => change((one) => ({ ...one, tokens: [...one.tokens, token] })) },
-      )
-      change((one) => ({ ...one, reply }))
+      await writing.run(lane, controller.signal)
     } catch (error) {
       setProblem((error as Error).message)
     }
     if (stop.current === controller) setBusy(false)
   }
 
-  const start = (): void => void write(0, { drawing, forkedAt: null, tokens: [], reply: null })
   const fork = (from: Writing, token: number): void => {
     const other = { ...from.drawing, seed: from.drawing.seed + 1 }
-    void write(1, { drawing: other, forkedAt: token, tokens: from.tokens.slice(0, token), reply: null })
+    void write(1, new Writing(other, from.tokens.value.slice(0, token)))
   }
 
   if (lane.facts.value !== null && !lane.facts.value.takesPrompt) {
@@ -80,7 +61,7 @@ function Desk({ lane }: { readonly lane: Lane }) {
         busy={busy}
         ready={lane.facts.value !== null}
         onChange={(draw) => setOptions({ draw })}
-        onStart={start}
+        onStart={() => void write(0, new Writing(drawing))}
         onStop={() => stop.current?.abort()}
       />
       {problem !== null && (
@@ -90,25 +71,39 @@ function Desk({ lane }: { readonly lane: Lane }) {
       )}
       <div class={`writings of-${writings.length}`}>
         {writings.map((writing, i) => (
-          <article key={i} aria-label={i === 0 ? 'Text' : 'Fork'}>
-            <h3>
-              {i === 0 ? 'Text' : `Fork at token ${formatCount((writing.forkedAt ?? 0) + 1)}`}{' '}
-              <span class="quiet">seed {writing.drawing.seed}</span>
-            </h3>
-            <Tokens
-              prompt={writing.drawing.prompt}
-              tokens={writing.tokens}
-              sharedUpTo={writing.forkedAt ?? 0}
-              onFork={i === 0 ? (token) => fork(writing, token) : null}
-            />
-            <p class="quiet note" role="status">
-              {writing.reply === null ? 'Writing. Training waits meanwhile.' : inWords(writing.reply)}
-            </p>
-            <TokenTable tokens={writing.tokens} />
-          </article>
+          <Written
+            key={i}
+            title={i === 0 ? 'Text' : 'Fork'}
+            writing={writing}
+            onFork={i === 0 ? (token) => fork(writing, token) : null}
+          />
         ))}
       </div>
     </>
+  )
+}
+
+interface WrittenProps {
+  readonly title: string
+  readonly writing: Writing
+  readonly onFork: ((token: number) => void) | null
+}
+
+function Written({ title, writing, onFork }: WrittenProps) {
+  const { drawing, shared } = writing
+  const [tokens, reply] = [writing.tokens.value, writing.reply.value]
+  return (
+    <article aria-label={title}>
+      <h3>
+        {shared === 0 ? title : `${title} at token ${formatCount(shared + 1)}`}{' '}
+        <span class="quiet">seed {drawing.seed}</span>
+      </h3>
+      <Tokens prompt={drawing.prompt} tokens={tokens} sharedUpTo={shared} onFork={onFork} />
+      <p class="quiet note" role="status">
+        {reply === null ? 'Writing. Training waits meanwhile.' : inWords(reply)}
+      </p>
+      <TokenTable tokens={tokens} />
+    </article>
   )
 }
 

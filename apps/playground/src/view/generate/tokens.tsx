@@ -1,3 +1,4 @@
+import { Component } from 'preact'
 import { useRef, useState } from 'preact/hooks'
 import type { DrawnToken } from '../../worker/answers/generate'
 import { formatCount, formatShare } from '../format'
@@ -20,40 +21,44 @@ export function Tokens({ prompt, tokens, sharedUpTo, onFork }: Props) {
   const [read, setRead] = useState<number | null>(null)
   const text = useRef<HTMLParagraphElement>(null)
   const move = (event: KeyboardEvent): void => {
+    const chosen = event.key === 'Enter' || event.key === ' '
     const next = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: tokens.length - 1 }[event.key]
-    if (next === undefined || next < 0 || next >= tokens.length) return
+    if (!chosen && (next === undefined || next < 0 || next >= tokens.length)) return
     event.preventDefault()
-    setAt(next)
-    text.current?.querySelectorAll<HTMLElement>('[data-token]')[next]?.focus()
+    if (chosen) onFork?.(at)
+    else text.current?.querySelectorAll<HTMLElement>('[data-token]')[next ?? 0]?.focus()
   }
+  const chunks = Array.from({ length: Math.ceil(tokens.length / chunkSize) }, (_, i) => i * chunkSize)
   return (
     <>
-      <p ref={text} class="prose tokens" onKeyDown={move} onMouseLeave={() => setRead(null)}>
+      {/* biome-ignore lint/a11y/useKeyWithMouseEvents: onFocusIn reads too, and unlike onFocus hears the tokens within */}
+      <p
+        ref={text}
+        class="prose tokens"
+        onKeyDown={move}
+        onClick={(event) => {
+          const token = tokenOf(event)
+          if (token !== null) onFork?.(token)
+        }}
+        onMouseOver={(event) => setRead(tokenOf(event))}
+        onMouseLeave={() => setRead(null)}
+        onFocusIn={(event) => {
+          const token = tokenOf(event)
+          if (token === null) return
+          setAt(token)
+          setRead(token)
+        }}
+      >
         <span class="quiet">{prompt}</span>
-        {tokens.map((token, i) => (
-          // biome-ignore lint/a11y/useSemanticElements: a button would not break across lines as text does
-          <span
-            key={i}
-            data-token={i}
-            role="button"
-            class={i < sharedUpTo ? 'token shared' : 'token'}
-            tabIndex={i === at ? 0 : -1}
-            style={{ '--surprise': `${Math.round(surprise(token) * 100)}%` }}
-            aria-label={`${visible(token.text)}, ${formatShare(token.probability)}${onFork ? ', fork here' : ''}`}
-            onFocus={() => {
-              setAt(i)
-              setRead(i)
-            }}
-            onMouseEnter={() => setRead(i)}
-            onClick={() => onFork?.(i)}
-            onKeyDown={(event) => {
-              if (event.key !== 'Enter' && event.key !== ' ') return
-              event.preventDefault()
-              onFork?.(i)
-            }}
-          >
-            {token.text}
-          </span>
+        {chunks.map((start) => (
+          <Chunk
+            key={start}
+            start={start}
+            tokens={tokens.slice(start, start + chunkSize)}
+            focused={at >= start && at < start + chunkSize ? at : -1}
+            sharedUpTo={sharedUpTo}
+            forks={onFork !== null}
+          />
         ))}
       </p>
       <p class="reading" aria-hidden="true">
@@ -65,6 +70,49 @@ export function Tokens({ prompt, tokens, sharedUpTo, onFork }: Props) {
       </p>
     </>
   )
+}
+
+/** A chunk that is full is not drawn again while more is written. */
+const chunkSize = 64
+
+interface ChunkProps {
+  readonly start: number
+  readonly tokens: readonly DrawnToken[]
+  /** The token that the keyboard reaches, if it is here. */
+  readonly focused: number
+  readonly sharedUpTo: number
+  readonly forks: boolean
+}
+
+class Chunk extends Component<ChunkProps> {
+  override shouldComponentUpdate(next: ChunkProps): boolean {
+    const { tokens, focused } = this.props
+    const [first, last] = [next.tokens[0] !== tokens[0], next.tokens.length !== tokens.length]
+    return first || last || next.focused !== focused
+  }
+
+  override render({ start, tokens, focused, sharedUpTo, forks }: ChunkProps) {
+    return tokens.map((token, i) => (
+      // biome-ignore lint/a11y/useSemanticElements: a button would not break across lines as text does
+      <span
+        key={start + i}
+        data-token={start + i}
+        role="button"
+        class={start + i < sharedUpTo ? 'token shared' : 'token'}
+        tabIndex={start + i === focused ? 0 : -1}
+        style={{ '--surprise': `${Math.round(surprise(token) * 100)}%` }}
+        aria-label={`${visible(token.text)}, ${formatShare(token.probability)}${forks ? ', fork here' : ''}`}
+      >
+        {token.text}
+      </span>
+    ))
+  }
+}
+
+/** The token that an event came from. */
+function tokenOf({ target }: Event): number | null {
+  const place = target instanceof HTMLElement ? target.dataset.token : undefined
+  return place === undefined ? null : Number(place)
 }
 
 function Key({ forks }: { readonly forks: boolean }) {
