@@ -34,6 +34,17 @@ function listen(server, port) {
 }
 
 /**
+ * Assets have their content in their name; everything else is asked for again, the service worker above all.
+ *
+ * @param {import('node:http').ServerResponse} response
+ * @param {string} path
+ */
+function keep(response, path) {
+  const hashed = path.startsWith('/assets/')
+  response.setHeader('Cache-Control', hashed ? 'public, max-age=31536000, immutable' : 'no-cache')
+}
+
+/**
  * Serves the built playground to this machine only, on the port or the next one that is free; port 0 takes any.
  *
  * @param {{ port?: number, root?: string }} [options]
@@ -42,7 +53,7 @@ function listen(server, port) {
 export async function serve({ port = 4173, root = dist } = {}) {
   if (!existsSync(root))
     throw new Error(`serve: expected a build in ${root}, found none. Run npm run build -w apps/playground.`)
-  const files = sirv(root, { etag: true, dev: false })
+  const files = sirv(root, { etag: true, dev: false, setHeaders: keep })
   const server = createServer((request, response) => {
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
     files(request, response, () => {

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import preact from '@preact/preset-vite'
 import { defineConfig, type Plugin } from 'vite'
 import { cataloguePlugin } from './catalogue/plugin.ts'
+import { offlinePlugin } from './offline/plugin.ts'
 import { metaPolicy } from './policy.mjs'
 
 const packages = fileURLToPath(new URL('../../packages', import.meta.url))
@@ -24,7 +25,7 @@ const policyPlugin: Plugin = {
 export default defineConfig({
   base: './',
   resolve: { alias },
-  plugins: [preact(), cataloguePlugin(alias), policyPlugin],
+  plugins: [preact(), cataloguePlugin(alias), policyPlugin, offlinePlugin()],
   worker: { format: 'es' },
   server: {
     headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },

@@ -1,5 +1,6 @@
 import { render } from 'preact'
 import 'uplot/dist/uPlot.min.css'
+import { keepForOffline } from './offline'
 import { keepTurns, keepWhenHidden, openAddress } from './page'
 import './style/base.css'
 import './style/page.css'
@@ -13,6 +14,7 @@ addEventListener('popstate', openAddress)
 addEventListener('hashchange', openAddress)
 keepTurns()
 keepWhenHidden()
+keepForOffline()
 
 const root = document.getElementById('app')
 if (root !== null) render(<App />, root)

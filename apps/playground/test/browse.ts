@@ -53,7 +53,12 @@ export function browsing(): Browsing {
   return {
     url: () => server.url,
     async visit(hash = '', options = {}) {
-      const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options })
+      // what is kept for offline use would only take time from other tests
+      const context = await browser.newContext({
+        viewport: { width: 1280, height: 900 },
+        serviceWorkers: 'block',
+        ...options,
+      })
       open.push(context)
       const page = await context.newPage()
       const complaints: string[] = []
