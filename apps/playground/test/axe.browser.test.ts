@@ -1,0 +1,65 @@
+import { createRequire } from 'node:module'
+import type { AxeResults } from 'axe-core'
+import type { Page } from 'playwright-core'
+import { describe, expect, test } from 'vitest'
+import { views } from '../src/views'
+import { browsing, found } from './browse'
+
+const { visit } = browsing()
+const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
+const small =
+  'paper=gated-deltanet&config.dModel=16&config.nLayers=1&task=mqar&task.pairs=2&task.length=16&task.vocab=16&train.steps=40'
+
+/** Each view with what it shows when it is in use. */
+const places = [...views.map(({ key }) => key), 'papers/mamba', 'lessons/delta-rule']
+
+/** What has to be there before a place is judged. */
+const ready: Readonly<Record<string, string>> = {
+  train: 'text=Finished',
+  inside: 'section:has(h3:text("How far outputs look")) svg',
+  'lessons/delta-rule': '.lesson-figures figure',
+  device: 'text=kernels agree',
+}
+
+async function violations(page: Page): Promise<string[]> {
+  const { violations: broken, passes } = (await page.evaluate('axe.run()')) as AxeResults
+  expect(passes.length).toBeGreaterThan(10)
+  return broken.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary}`))
+}
+
+describe.skipIf(!found)('accessibility', () => {
+  test('no view breaks a rule of axe, in both themes, on a desk and on a phone', async () => {
+    // axe is put into the page by the test, which the page's policy forbids to others
+    const { page } = await visit(`view=device&${small}`, { bypassCSP: true })
+    await page.addScriptTag({ path: axe })
+    const broken: string[] = []
+    for (const place of places) {
+      await page.evaluate((hash) => {
+        location.hash = hash
+      }, `view=${place}&${small}`)
+      await page
+        .locator(ready[place] ?? 'main h2')
+        .first()
+        .waitFor({ timeout: 30_000 })
+      for (const [width, colorScheme] of [
+        [1440, 'light'],
+        [1440, 'dark'],
+        [390, 'dark'],
+        [390, 'light'],
+      ] as const) {
+        await page.setViewportSize({ width, height: 900 })
+        await page.emulateMedia({ colorScheme })
+        broken.push(...(await violations(page)).map((line) => `${place}, ${width} wide, ${colorScheme}: ${line}`))
+      }
+    }
+    expect(broken).toEqual([])
+  })
+
+  test('a page with a fault is found out', async () => {
+    const { page } = await visit('view=papers', { bypassCSP: true })
+    await page.addScriptTag({ path: axe })
+    await page.locator('main h2').waitFor()
+    await page.evaluate(() => document.querySelector('main')?.append(new Image()))
+    expect((await violations(page)).map((line) => line.split(':')[0])).toEqual(['image-alt'])
+  })
+})
