@@ -4,6 +4,7 @@ import { type Alias, type Plugin, runnerImport } from 'vite'
 /** Modules of plain data, and the files that collect them when the app is built. */
 const collectors: Readonly<Record<string, string>> = {
   'virtual:catalogue': './collect.ts',
+  'virtual:claims': './claims.ts',
   'virtual:lesson-equations': './lesson-equations.ts',
   'virtual:paper-pages': './paper-pages.ts',
 }

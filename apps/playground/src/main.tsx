@@ -6,6 +6,7 @@ import './style/base.css'
 import './style/page.css'
 import './style/parts.css'
 import './style/compare.css'
+import { keepSweeping } from './sweep'
 import { App } from './view/app'
 
 // the worker starts before the first paint, so that it loads while the page is drawn
@@ -13,6 +14,7 @@ openAddress()
 addEventListener('popstate', openAddress)
 addEventListener('hashchange', openAddress)
 keepTurns()
+keepSweeping()
 keepWhenHidden()
 keepForOffline()
 

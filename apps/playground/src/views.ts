@@ -21,6 +21,13 @@ export interface ViewEntry {
 /** Every view, in the order of the navigation. */
 export const views: readonly ViewEntry[] = [
   { key: 'train', title: 'Train', needsRuns: true },
+  {
+    key: 'experiments',
+    title: 'Experiments',
+    needsRuns: false,
+    load: () => import('./view/experiments/index'),
+  },
+  { key: 'recall', title: 'Recall', needsRuns: true, load: () => import('./view/recall/index') },
   { key: 'generate', title: 'Generate', needsRuns: true, load: () => import('./view/generate/index') },
   { key: 'inside', title: 'Look inside', needsRuns: true, load: () => import('./view/inside/index') },
   { key: 'lessons', title: 'Lessons', needsRuns: false, load: () => import('./view/lessons/index') },

@@ -12,3 +12,8 @@ declare module 'virtual:lesson-equations' {
   const equations: Readonly<Record<string, readonly string[]>>
   export default equations
 }
+
+declare module 'virtual:claims' {
+  const claims: readonly import('./experiment/claims').ClaimPreset[]
+  export default claims
+}
