@@ -19,6 +19,7 @@ export interface Browsing {
   /** A visitor who has never been here, at the part of the address after `#`. */
   visit(hash?: string, options?: BrowserContextOptions): Promise<Visit>
   readonly url: () => string
+  readonly browser: () => Browser
 }
 
 /** One browser and one server for the tests of a file; each visit ends with its test. */
@@ -52,6 +53,7 @@ export function browsing(): Browsing {
   })
   return {
     url: () => server.url,
+    browser: () => browser,
     async visit(hash = '', options = {}) {
       // what is kept for offline use would only take time from other tests
       const context = await browser.newContext({
@@ -67,7 +69,8 @@ export function browsing(): Browsing {
         if (!own) complaints.push(`request to ${request.url()}`)
       })
       page.on('console', (message) => {
-        if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
+        const ours = !message.text().includes('blocked by Playwright')
+        if (ours && ['error', 'warning'].includes(message.type())) complaints.push(message.text())
       })
       page.on('pageerror', (error) => complaints.push(error.message))
       await page.goto(`${server.url}/${hash === '' ? '' : `#${hash}`}`)
