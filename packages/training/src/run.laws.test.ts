@@ -90,6 +90,25 @@ test('numbers that are not finite stop the run, name the place, and leave the la
   run.dispose()
 })
 
+test.each([
+  ['weights that are no numbers', Number.NaN, "parameter 'body.layers.1.mixer.outProj.weight'"],
+  ['weights so large that a product overflows', 1e38, "the output of 'body.layers.1.mixer.outProj'"],
+])('%s are caught at their step, and the layer is named', async (_, value, where) => {
+  const run = await start({ ...novel, config: { ...small, nLayers: 3 }, train: settings })
+  await losses(run, 2)
+  const [, weight] =
+    [...run.model.namedParameters()].find(([name]) => name === 'body.layers.1.mixer.outProj.weight') ?? []
+  const poison = tensor(new Float32Array(weight?.size ?? 0).fill(value), weight?.shape)
+  weight?.assign(poison)
+  poison.dispose()
+  const live = memory().numTensors
+  const error: unknown = await run.advance().catch((e: unknown) => e)
+  expect(error).toBeInstanceOf(NonFiniteError)
+  expect(error).toMatchObject({ step: 3, where })
+  expect(memory().numTensors).toBe(live)
+  run.dispose()
+})
+
 test('an aborted run is saved after the step that was under way', async () => {
   const store = memoryStore()
   const run = await start({ ...novel, train: settings })

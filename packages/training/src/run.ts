@@ -17,6 +17,7 @@ import type { ResolvedExperiment } from './experiment.js'
 import { AdamW, accumulated, globalSquaredNorm } from './optimizer.js'
 import { learningRate } from './schedule.js'
 import { type Score, score } from './score.js'
+import { firstNonFiniteOutput } from './trace.js'
 
 /** What one training step did. */
 export interface StepReport {
@@ -40,7 +41,10 @@ export interface Evaluation extends Score {
 /** With gradients and two moments 4 GB: the most that the heap of WASM, or a tab, holds. */
 const maxParameterElements = 2 ** 28
 
-/** A loss or gradient that is no number. Parameters are as they were before the step. */
+/**
+ * A loss or gradient that is no number. Parameters are as they were before the step. `where` names what was first found
+ * not to be finite: a parameter, what was carried over, the output of a module, or the gradient of a parameter.
+ */
 export class NonFiniteError extends Error {
   override readonly name = 'NonFiniteError'
   constructor(
@@ -120,16 +124,18 @@ export class Run {
     const { train } = this.setup
     let grads: (Tensor | null)[] = []
     const losses: Tensor[] = []
+    const batches: Batch[] = []
     let tokens = 0
     for (let i = 0; i < train.accumulate; i++) {
       const batch = this.data.next()
+      batches.push(batch)
       const result = this.backward(batch)
       losses.push(result.value)
       grads = i === 0 ? [...result.grads] : accumulated(grads, result.grads)
       tokens += batch.batch * batch.length
     }
     try {
-      const { loss, gradNorm } = await this.measure(losses, grads)
+      const { loss, gradNorm } = await this.measure(losses, grads, batches)
       const lr = learningRate(this.taken, train)
       const clip = train.clip > 0 && gradNorm > train.clip ? train.clip / gradNorm : 1
       this.optimizer.step(grads, lr, clip / train.accumulate)
@@ -179,6 +185,7 @@ export class Run {
   private async measure(
     losses: readonly Tensor[],
     grads: readonly (Tensor | null)[],
+    batches: readonly Batch[],
   ): Promise<{ loss: number; gradNorm: number }> {
     const both = tidy(() => stack([...losses.map((l) => reshape(l, [])), globalSquaredNorm(grads)]))
     const values = (await both.data()) as Float32Array
@@ -187,15 +194,25 @@ export class Run {
     const loss = values.slice(0, -1).reduce((total, l) => total + l, 0) / accumulate
     const gradNorm = Math.sqrt(values[values.length - 1] as number) / accumulate
     if (Number.isFinite(loss) && Number.isFinite(gradNorm)) return { loss, gradNorm }
-    throw new NonFiniteError(this.taken + 1, await this.culprit(loss, grads))
+    throw new NonFiniteError(
+      this.taken + 1,
+      await this.culprit(batches[values.findIndex((v) => !Number.isFinite(v))] ?? null, grads),
+    )
   }
 
-  private async culprit(loss: number, grads: readonly (Tensor | null)[]): Promise<string> {
+  /** @param batch the one whose loss is not finite; null if all are */
+  private async culprit(batch: Batch | null, grads: readonly (Tensor | null)[]): Promise<string> {
     for (const [i, path] of this.optimizer.paths.entries()) {
       const values = (await this.optimizer.parameters[i]?.data()) as Float32Array
       if (!values.every(Number.isFinite)) return `parameter '${path}'`
     }
-    if (!Number.isFinite(loss)) return 'the loss'
+    if (batch !== null) {
+      // from the initial state, since what was carried has been replaced by now
+      const { batch: B, length: T, inputs } = batch
+      const forward = (): unknown => this.model.forward(tensor2d(inputs as Int32Array, [B, T], 'int32'))
+      const path = await firstNonFiniteOutput(this.model, forward)
+      return path === null ? 'the loss' : `the output of '${path}'`
+    }
     for (const [i, path] of this.optimizer.paths.entries()) {
       const values = (await grads[i]?.data()) as Float32Array | undefined
       if (values && !values.every(Number.isFinite)) return `the gradient of '${path}'`
