@@ -17,6 +17,7 @@ const papers = {
   gateloop: () => import('./gateloop.js'),
   gla: () => import('./gla.js'),
   griffin: () => import('./griffin.js'),
+  gru: () => import('./gru.js'),
   hgrn: () => import('./hgrn.js'),
   hgrn2: () => import('./hgrn2.js'),
   'infini-attention': () => import('./infini-attention.js'),
