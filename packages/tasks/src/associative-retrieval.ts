@@ -70,7 +70,7 @@ export const associativeRetrieval = synthetic<AssociativeRetrievalConfig>({
       askFor(row, [...answer, end])
     }
   },
-  lengths: (config) => (config.mixed ? multiples(segmentOf(config), config.length).slice(1) : null),
+  lengths: (config) => (config.mixed ? { all: multiples(segmentOf(config), config.length).slice(1), growth: 0 } : null),
   size: ({ symbols }) => symbols + 3,
   name({ symbols }, id) {
     return id < symbols ? String(id) : (['=', '?', ';'][id - symbols] as string)

@@ -17,6 +17,8 @@ export interface FactRecallConfig {
   readonly place: string
   /** Mixes lengths in training: multiples of this one up to `length`, each as likely; 0 for none. */
   readonly shortest: number
+  /** Batches over which those lengths grow, from the shortest alone to all of them; 0 for all from the start. */
+  readonly growth: number
 }
 
 /**
@@ -29,8 +31,8 @@ export const factRecall = synthetic<FactRecallConfig>({
   title: 'A fact in noise',
   source: 'Bulatov et al. 2023, arXiv:2304.11062',
   metric: 'tokenAcc',
-  defaults: { facts: 8, noise: 16, length: 128, place: 'anywhere', shortest: 0 },
-  tiny: { facts: 3, noise: 3, length: 8, place: 'anywhere', shortest: 0 },
+  defaults: { facts: 8, noise: 16, length: 128, place: 'anywhere', shortest: 0, growth: 0 },
+  tiny: { facts: 3, noise: 3, length: 8, place: 'anywhere', shortest: 0, growth: 0 },
   published: [
     {
       model: 'RMT, BERT base, trained on up to 7 segments of 499',
@@ -41,11 +43,12 @@ export const factRecall = synthetic<FactRecallConfig>({
       recalled: true,
     },
   ],
-  check({ facts, noise, length, place, shortest }) {
+  check({ facts, noise, length, place, shortest, growth }) {
     checkInteger('fact-recall.facts', facts, 2)
     checkInteger('fact-recall.noise', noise, 1)
     checkInteger('fact-recall.length', length, 2)
     checkOneOf('fact-recall', 'place', place, places)
+    checkInteger('fact-recall.growth', growth, 0)
     if (shortest !== 0) checkInteger('fact-recall.shortest', shortest, 2, length)
   },
   sampler({ facts, noise, place }) {
@@ -58,7 +61,7 @@ export const factRecall = synthetic<FactRecallConfig>({
       ask(row, last, fact)
     }
   },
-  lengths: ({ shortest, length }) => (shortest === 0 ? null : multiples(shortest, length)),
+  lengths: ({ shortest, length, growth }) => (shortest === 0 ? null : { all: multiples(shortest, length), growth }),
   size: ({ facts, noise }) => noise + facts + 1,
   name: ({ facts, noise }, id) => (id < noise ? '.' : id === noise + facts ? '?' : `f${id - noise + 1}`),
   baselines: ({ facts }) => [{ name: 'chance: any fact', ...chance(facts) }],

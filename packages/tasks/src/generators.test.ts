@@ -174,6 +174,14 @@ describe('lengths', () => {
     expect(await lengthsOf(stringCopying, { length: 16, shortest: 4 }, 'train')).toEqual(new Set([4, 8, 12, 16]))
     expect(await lengthsOf(associativeRetrieval, { mixed: true }, 'train')).toEqual(new Set([8, 12, 16, 20, 24]))
   })
+
+  it('grow from the shortest to all, where that is asked for', async () => {
+    const stream = await factRecall.open({ length: 40, shortest: 10, growth: 40 }, 'train', 5, 2)
+    const drawn = Array.from({ length: 200 }, () => stream.next().length)
+    expect(new Set(drawn.slice(0, 10))).toEqual(new Set([10]))
+    expect(Math.max(...drawn.slice(0, 20))).toBe(20)
+    expect(new Set(drawn.slice(40))).toEqual(new Set([10, 20, 30, 40]))
+  })
 })
 
 describe('mqar', () => {

@@ -49,7 +49,7 @@ export const stringCopying = synthetic<StringCopyingConfig>({
       }
     }
   },
-  lengths: ({ shortest, length }) => (shortest === 0 ? null : multiples(shortest, length)),
+  lengths: ({ shortest, length }) => (shortest === 0 ? null : { all: multiples(shortest, length), growth: 0 }),
   size: ({ symbols }) => symbols + 1,
   name: ({ symbols }, id) => (id === symbols ? '=>' : symbols <= 26 ? String.fromCharCode(97 + id) : String(id)),
   baselines: ({ symbols }) => [{ name: 'chance: any symbol', ...chance(symbols) }],

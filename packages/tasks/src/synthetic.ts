@@ -19,8 +19,16 @@ export interface SyntheticParts<C extends { length: number }>
   /** How one id reads. */
   name(config: C, id: number): string
   baselines(config: C): readonly Baseline[]
-  /** Lengths that training draws from, batch by batch, each as likely; the one length where absent or null. */
-  lengths?(config: C): readonly number[] | null
+  /** Lengths that training draws from, batch by batch; the one length where absent or null. */
+  lengths?(config: C): Lengths | null
+}
+
+/** A curriculum of lengths. */
+export interface Lengths {
+  /** From short to long. */
+  readonly all: readonly number[]
+  /** Batches until the longest is among those that are drawn, each as likely; 0 for all from the start. */
+  readonly growth: number
 }
 
 /**
@@ -49,7 +57,7 @@ export function synthetic<C extends { length: number }>(parts: SyntheticParts<C>
       const config = settle(given, length)
       checkInteger(`${key}.batch`, batch, 1)
       const stream = `${key} ${split} seed ${seed} batch ${batch} ${JSON.stringify(config)}`
-      const lengths = (split === 'train' && parts.lengths?.(config)) || [config.length]
+      const lengths = (split === 'train' && parts.lengths?.(config)) || { all: [config.length], growth: 0 }
       return drawn(stream, new Rng(splitSeed(seed, split)), { batch, lengths }, parts.sampler(config))
     },
     async vocabulary(given): Promise<Vocabulary> {
@@ -67,7 +75,7 @@ export function synthetic<C extends { length: number }>(parts: SyntheticParts<C>
 
 interface Sizes {
   readonly batch: number
-  readonly lengths: readonly number[]
+  readonly lengths: Lengths
 }
 
 function drawn(stream: string, start: Rng, { batch, lengths }: Sizes, sample: Sampler): TaskStream {
@@ -75,7 +83,9 @@ function drawn(stream: string, start: Rng, { batch, lengths }: Sizes, sample: Sa
   let position = 0
   return {
     next() {
-      const blank = blankBatch(batch, lengths[lengths.length === 1 ? 0 : rng.int(0, lengths.length)] as number)
+      const { all, growth } = lengths
+      const open = growth === 0 ? all.length : Math.min(all.length, Math.ceil((all.length * (position + 1)) / growth))
+      const blank = blankBatch(batch, all[all.length === 1 ? 0 : rng.int(0, open)] as number)
       for (const row of blank.rows) sample(rng, row)
       position++
       return blank.batch
