@@ -11,6 +11,11 @@ export interface ClaimRun extends Omit<Experiment, 'seed'> {
   readonly rates?: readonly number[]
 }
 
+/** What a line trains, without what is said of it and how it is judged. */
+export function experimentOf({ paper, config, task, taskConfig, train }: ClaimRun, seed: number): Experiment {
+  return { paper, config, task, taskConfig, train, seed }
+}
+
 /** What a trained run was found to do. Plain JSON; kept under the hash of what was run. */
 export interface RunResult {
   readonly hash: string
@@ -29,7 +34,7 @@ export interface RunResult {
   readonly seqAcc: number
 }
 
-export type Measure = 'lossNats' | 'tokenAcc' | 'seqAcc'
+export type Measure = 'lossNats' | 'tokenAcc' | 'seqAcc' | 'seconds'
 
 /** The seeds of one line, as far as they have run. */
 export interface ClaimRow {

@@ -6,7 +6,7 @@ import { resolveExperiment } from '@mneme/training'
 import { describe, expect, test } from 'vitest'
 import { claimCommand } from '../claim-command.js'
 import { catalogue } from '../settings.js'
-import { type Claim, type ClaimRun, judge, median, type RunResult, rowsOf } from './claim.js'
+import { type Claim, type ClaimRun, experimentOf, judge, median, type RunResult, rowsOf } from './claim.js'
 import { page, standing } from './page.js'
 import { picture } from './picture.js'
 import { claims } from './registry.js'
@@ -103,8 +103,8 @@ describe.each(claims)('$key', (claim) => {
 
   test('what is said to be equal is', async () => {
     const sizes: number[] = []
-    for (const { label: _, testLength: __, ...experiment } of claim.runs) {
-      const { paper, config } = await resolveExperiment({ ...experiment, seed: 0 }, catalogue)
+    for (const line of claim.runs) {
+      const { paper, config } = await resolveExperiment(experimentOf(line, 0), catalogue)
       const model = paper.build(config)
       sizes.push(claim.equal?.what === 'stateBytes' ? model.stateBytes(64) : model.parameterCount())
       model.dispose()

@@ -10,10 +10,12 @@ const names: Record<Measure, string> = {
   lossNats: 'loss (nats)',
   tokenAcc: 'accuracy',
   seqAcc: 'whole rows',
+  seconds: 'seconds',
 }
 
 /** A figure of a measure as people read it. */
 export function shown(measure: Measure, value: number): string {
+  if (measure === 'seconds') return `${value.toFixed(1)} s`
   return measure === 'lossNats' ? value.toFixed(4) : `${(100 * value).toFixed(1)} %`
 }
 

@@ -9,7 +9,7 @@ const line = (label: string, paper: string, more: object): ClaimRun => ({
   config: { ...sizes, ...more },
   task: 'novel',
   taskConfig: {},
-  train: { steps: 2000, batch: 8, length: 64, lr: 3e-3, carryState: false, evalEvery: 0, evalBatches: 64 },
+  train: { steps: 1500, batch: 8, length: 64, lr: 3e-3, carryState: false, evalEvery: 0, evalBatches: 64 },
 })
 
 /** Zhou et al. 2024, arXiv:2410.17897: values of the first layer, seen by all. */
@@ -19,9 +19,9 @@ export const resformerValueResidual: Claim = {
   sentence:
     'At equal parameters and tokens ResFormer models the novel with a lower loss than the transformer, on every seed, and SVFormer with half of its keys and values comes within 2 %.',
   setting:
-    'Eight layers, 32 wide, characters of the novel: 2,000 steps of 8 rows of 64, the same for all; SVFormer, which has fewer projections, has a wider feed-forward instead. The paper trains 82M to 468M parameters on 20B tokens.',
+    'Eight layers, 32 wide, characters of the novel: 1,500 steps of 8 rows of 64, the same for all; SVFormer, which has fewer projections, has a wider feed-forward instead. The paper trains 82M to 468M parameters on 20B tokens.',
   measure: 'lossNats',
-  seeds: [0, 1, 2],
+  seeds: [0, 1],
   equal: { what: 'parameters', within: 0.02 },
   runs: [
     line('transformer', 'transformer', {}),

@@ -1,6 +1,6 @@
 import { Run, resolveExperiment, train } from '@mneme/training'
 import { catalogue } from '../settings.js'
-import type { Claim, ClaimRun, RunResult } from './claim.js'
+import { type Claim, type ClaimRun, experimentOf, type RunResult } from './claim.js'
 import { hashOf, loadResults, saveResults, trainingOf } from './store.js'
 
 export interface RunOptions {
@@ -64,13 +64,13 @@ async function trainBest(line: ClaimRun, seed: number, signal: AbortSignal | und
 }
 
 async function trainOnce(
-  { paper, config, task, taskConfig, train: given }: ClaimRun,
+  line: ClaimRun,
   seed: number,
   lr: number | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Run | null> {
-  const settings = lr === undefined ? given : { ...given, lr }
-  const setup = await resolveExperiment({ paper, config, task, taskConfig, train: settings, seed }, catalogue)
+  const settings = lr === undefined ? line.train : { ...line.train, lr }
+  const setup = await resolveExperiment({ ...experimentOf(line, seed), train: settings }, catalogue)
   const run = await Run.create(setup)
   try {
     const events = train(run, signal ? { signal } : {})
