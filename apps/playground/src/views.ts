@@ -28,6 +28,7 @@ export const views: readonly ViewEntry[] = [
     load: () => import('./view/experiments/index'),
   },
   { key: 'recall', title: 'Recall', needsRuns: true, load: () => import('./view/recall/index') },
+  { key: 'beyond', title: 'Beyond', needsRuns: true, load: () => import('./view/beyond/index') },
   { key: 'generate', title: 'Generate', needsRuns: true, load: () => import('./view/generate/index') },
   { key: 'inside', title: 'Look inside', needsRuns: true, load: () => import('./view/inside/index') },
   { key: 'lessons', title: 'Lessons', needsRuns: false, load: () => import('./view/lessons/index') },

@@ -41,7 +41,7 @@ export interface ScoreOptions {
 /** Loss and accuracy of a model on so many batches of a stream; carried state where rows go on. */
 export async function score(
   model: TokenModel,
-  data: Stream,
+  data: Pick<Stream, 'next'>,
   batches: number,
   options: ScoreOptions = {},
 ): Promise<Score> {

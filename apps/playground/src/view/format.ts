@@ -18,7 +18,8 @@ export function formatShare(value: number): string {
 export function formatBytes(value: number): string {
   if (value < 1024) return `${value} B`
   if (value < 1024 ** 2) return `${(value / 1024).toFixed(1)} KB`
-  return `${(value / 1024 ** 2).toFixed(1)} MB`
+  if (value < 1024 ** 3) return `${(value / 1024 ** 2).toFixed(1)} MB`
+  return `${(value / 1024 ** 3).toFixed(1)} GB`
 }
 
 export function formatDuration(ms: number): string {

@@ -7,6 +7,7 @@ export const answers = {
   influence: () => import('./influence'),
   look: () => import('./look'),
   states: () => import('./states'),
+  beyond: () => import('./beyond'),
   generate: () => import('./generate'),
   write: () => import('./write'),
 }
