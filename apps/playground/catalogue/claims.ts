@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { judge, rowsOf } from '@mneme/cli/claims/claim'
+import { experimentOf, judge, rowsOf } from '@mneme/cli/claims/claim'
 import { claims } from '@mneme/cli/claims/registry'
 import { loadResults } from '@mneme/cli/claims/store'
 import type { ClaimPreset } from '../src/experiment/claims'
@@ -15,10 +15,7 @@ export const collected: readonly ClaimPreset[] = await Promise.all(
       title,
       sentence,
       verdict: judge(claim, rowsOf(claim, await loadResults(folder, claim))),
-      lines: runs.map(({ label, paper, config, task, taskConfig, train }) => ({
-        label,
-        experiment: { paper, config, task, taskConfig, train, seed: seeds[0] ?? 0 },
-      })),
+      lines: runs.map((line) => ({ label: line.label, experiment: experimentOf(line, seeds[0] ?? 0) })),
     }
   }),
 )

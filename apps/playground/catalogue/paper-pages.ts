@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { judge, rowsOf } from '@mneme/cli/claims/claim'
-import { shown } from '@mneme/cli/claims/page'
+import { measureNames, shown } from '@mneme/cli/claims/page'
 import { claims } from '@mneme/cli/claims/registry'
 import { loadResults } from '@mneme/cli/claims/store'
 import { loadPaper, paperKeys } from '@mneme/models'
@@ -47,7 +47,7 @@ async function claimEntries(): Promise<ClaimEntry[]> {
         asked: runs.length * seeds.length,
         done: rows.reduce((total, row) => total + row.seeds, 0),
         verdict,
-        measure: { lossNats: 'loss in nats', tokenAcc: 'accuracy', seqAcc: 'whole rows right' }[measure],
+        measure: measureNames[measure],
         rows: rows.map(({ label, paper, seeds: count, median, low, high, parameters, stateBytes }) => ({
           label,
           paper,

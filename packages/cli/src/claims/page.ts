@@ -6,7 +6,8 @@ export interface Known {
   readonly results: readonly RunResult[]
 }
 
-const names: Record<Measure, string> = {
+/** Each measure with its unit, for the head of a column. */
+export const measureNames: Record<Measure, string> = {
   lossNats: 'loss (nats)',
   tokenAcc: 'accuracy',
   seqAcc: 'whole rows',
@@ -70,7 +71,7 @@ function section({ claim, results }: Known): string[] {
 /** The table of a claim, as Markdown. */
 export function tableLines({ measure }: Claim, rows: readonly ClaimRow[]): string[] {
   return [
-    `| run | paper | ${names[measure]} | seeds | parameters | state bytes | tokens | seconds |`,
+    `| run | paper | ${measureNames[measure]} | seeds | parameters | state bytes | tokens | seconds |`,
     '| --- | --- | --- | --- | --- | --- | --- | --- |',
     ...rows.map((row) => {
       const [middle, low, high] = [row.median, row.low, row.high].map((value) => shown(measure, value))
