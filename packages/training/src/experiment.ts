@@ -23,7 +23,10 @@ export interface TrainConfig {
   readonly clip: number
   /** Batches whose gradients are added up for one step. */
   readonly accumulate: number
-  /** Whether rows that go on keep the state of the batch before; gradients stop there (truncated BPTT). */
+  /**
+   * Whether rows that go on keep the state of the batch before, in training and in evaluation; gradients stop there
+   * (truncated BPTT). A state that grows with every token, such as a cache of all keys, is never carried.
+   */
   readonly carryState: boolean
   /** Steps between evaluations; 0 for none but the last. */
   readonly evalEvery: number

@@ -65,6 +65,17 @@ test('state is carried where rows go on: the same data gives other losses withou
   apart.dispose()
 })
 
+test('a state that grows with every token is not carried, in training or evaluation', async () => {
+  const grows = { ...novel, paper: 'transformer', config: { dModel: 8, nLayers: 1, nHeads: 2, nKvHeads: 1, dHead: 4 } }
+  const run = await start({ ...grows, train: settings })
+  const apart = await start({ ...grows, train: { ...settings, carryState: false } })
+  expect(await losses(run, 3)).toEqual(await losses(apart, 3))
+  expect((await run.snapshot()).state).toEqual((await apart.snapshot()).state)
+  expect(await run.evaluate()).toEqual(await apart.evaluate())
+  run.dispose()
+  apart.dispose()
+})
+
 test('numbers that are not finite stop the run, name the place, and leave the last good checkpoint', async () => {
   const store = memoryStore()
   const run = await start({ ...novel, train: { ...settings, checkpointEvery: 2 } })

@@ -118,6 +118,11 @@ export class Run {
     return this.tokens
   }
 
+  /** Whether rows go on with the state that the last batch left: never where it would grow with every batch. */
+  get carries(): boolean {
+    return this.setup.train.carryState && this.model.traits.constantState
+  }
+
   /** Takes one optimizer step. @throws NonFiniteError, and then nothing has changed but the data's place */
   async advance(): Promise<StepReport> {
     const started = performance.now()
@@ -153,7 +158,7 @@ export class Run {
 
   private backward(batch: Batch): { value: Tensor; grads: readonly (Tensor | null)[] } {
     const { batch: B, length: T } = batch
-    const carried = batch.continues === true && this.setup.train.carryState ? this.state : null
+    const carried = batch.continues === true ? this.state : null
     let after: State = null
     const result = tidy(() => {
       const ids = tensor2d(batch.inputs as Int32Array, [B, T], 'int32')
@@ -165,8 +170,10 @@ export class Run {
           state: carried ?? this.model.initialState(B),
           pass: { training: true },
         })
-        after = detach(state)
-        for (const t of stateTensors(after)) keep(t)
+        if (this.carries) {
+          after = detach(state)
+          for (const t of stateTensors(after)) keep(t)
+        }
         return loss
       }, this.optimizer.parameters)
       return { value, grads: grads as (Tensor | null)[] } as never
@@ -228,7 +235,8 @@ export class Run {
     const { task, taskConfig, experiment, train } = this.setup
     const { split = 'validation', batches = train.evalBatches, batch = train.batch, length = train.length } = options
     const data = await task.open(taskConfig, split, experiment.seed, batch, length || undefined)
-    return { step: this.taken, ...(await score(this.model, data, Math.min(batches, data.passBatches ?? batches))) }
+    const count = Math.min(batches, data.passBatches ?? batches)
+    return { step: this.taken, ...(await score(this.model, data, count, { carry: this.carries })) }
   }
 
   /** The whole run as plain data. */

@@ -30,6 +30,8 @@ export interface Span {
 }
 
 export interface ScoreOptions {
+  /** Whether batches that go on start from the state of the one before; by default where that state does not grow. */
+  readonly carry?: boolean
   /** Tokens of all rows that go through in one call: longer batches are cut, with carried state. */
   readonly tokensAtOnce?: number
   /** Ends the scoring after the piece that is under way; what is left out is not scored. */
@@ -38,18 +40,19 @@ export interface ScoreOptions {
   readonly onPiece?: (state: State, end: number) => void | Promise<void>
 }
 
-/** Loss and accuracy of a model on so many batches of a stream; carried state where rows go on. */
+/** Loss and accuracy of a model on so many batches of a stream. */
 export async function score(
   model: TokenModel,
   data: Pick<Stream, 'next'>,
   batches: number,
   options: ScoreOptions = {},
 ): Promise<Score> {
+  const { carry = model.traits.constantState } = options
   let state: State = null
   const tally = new ScoreTally()
   for (let i = 0; i < batches && !options.signal?.aborted; i++) {
     const batch = data.next()
-    if (batch.continues !== true) {
+    if (batch.continues !== true || !carry) {
       disposeState(state)
       state = null
     }
