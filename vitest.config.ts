@@ -48,6 +48,7 @@ export default defineConfig({
         'packages/core-tensor/src/**/*.laws.test.ts',
         'packages/models/src/{registry-*,goldens}.laws.test.ts',
         'packages/*/src/**/*.webgpu.test.ts',
+        'scripts/**/*.webgpu.test.ts',
       ]),
       {
         resolve: { alias },

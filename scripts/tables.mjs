@@ -2,13 +2,59 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { root } from './setup.mjs'
 
-const { loadPaper, paperKeys } = await import('@mneme/models')
-const check = process.argv.includes('--check')
-const cards = await Promise.all(paperKeys.map(async (key) => (await loadPaper(key)).card))
+const { loadPaper, paperKeys, publishedTypes } = await import('@mneme/models')
+const { opKernel, watch } = await import('@mneme/core-tensor')
+const { useWasm } = await import('@mneme/kernels-wasm')
+const { kernelOps } = await import('@mneme/kernels-webgpu')
+const { disposeVariables, tensor2d, tidy } = await import('@tensorflow/tfjs-core')
+await useWasm()
 
+const check = process.argv.includes('--check')
+const papers = await Promise.all(paperKeys.map(loadPaper))
+const cards = papers.map(({ card }) => card)
+
+/** KB beyond core-tensor, as `npm run sizes` measured them last. */
+const sizes = new Map(
+  Array.from(
+    readFileSync(`${root}docs/sizes.md`, 'utf8').matchAll(/^\| `@mneme\/models\/([^`]+)` \| \S+ \| (\S+) \|$/gm),
+    ([, key, kb]) => [key, kb],
+  ),
+)
+
+/** Of the ops in a forward of the tiny model, how many have a kernel of their own on a backend. */
+function kernels({ tiny, build }) {
+  const names = new Set()
+  tidy(() => {
+    const ids = tensor2d([[1, 2, 3, 4]], [1, 4], 'int32')
+    watch({ onOp: ({ op }) => names.add(op.name) }, () => void build(tiny).forward(ids))
+  })
+  disposeVariables()
+  const having = (has) => [...names].filter(has).length
+  const wasm = having((name) => opKernel(name, 'wasm') !== undefined)
+  const webgpu = having((name) => kernelOps.includes(name))
+  return `cpu, wasm ${wasm}/${names.size}, webgpu ${webgpu}/${names.size}`
+}
+
+/** Where a heading of Markdown is found. */
+const anchor = (title) =>
+  title
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} -]/gu, '')
+    .replaceAll(' ', '-')
 const link = ({ title, arxiv }) => `[${title}](https://arxiv.org/abs/${arxiv})`
-const rows = cards.map((card) => `| \`${card.key}\` | ${link(card)} | ${card.year} | ${card.state} | ${card.cost} |`)
-const table = ['| key | paper | year | state | cost a token |', '| --- | --- | --- | --- | --- |', ...rows].join('\n')
+const claim = ({ title }) => `[claim](docs/papers.md#${anchor(title)})`
+const table = [
+  '| key | paper | year | state | cost a token | claim | KB | backends |',
+  '| --- | --- | --- | --- | --- | --- | ---: | --- |',
+  ...papers.map((paper) => {
+    const { key, year, state, cost } = paper.card
+    const cells = [`\`${key}\``, link(paper.card), year, state, cost, claim(paper.card), sizes.get(key) ?? '?']
+    return `| ${[...cells, kernels(paper)].join(' | ')} |`
+  }),
+].join('\n')
+
+const types = Object.entries(publishedTypes).map(([type, key]) => `| \`${type}\` | \`${key}\` |`)
+const published = ['| `model_type` | paper |', '| --- | --- |', ...types].join('\n')
 
 const pages = cards
   .map((card) =>
@@ -30,16 +76,17 @@ const pages = cards
 
 const targets = [
   { file: 'README.md', text: (old) => between(old, 'papers', table) },
+  { file: 'docs/guides/load-a-published-checkpoint.md', text: (old) => between(old, 'published', published) },
   {
     file: 'docs/papers.md',
-    text: () => `# Papers\n\nGenerated from the cards by \`node scripts/tables.mjs\`.\n\n${table}\n\n${pages}`,
+    text: () => `# Papers\n\nGenerated from the cards by \`node scripts/tables.mjs\`.\n\n${pages}`,
   },
 ]
 
 function between(text, name, content) {
   const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
   const [from, to] = [text.indexOf(open), text.indexOf(close)]
-  if (from < 0 || to < from) throw new Error(`README.md: expected ${open} and ${close}, found none.`)
+  if (from < 0 || to < from) throw new Error(`expected ${open} and ${close}, found none.`)
   return `${text.slice(0, from + open.length)}\n${content}\n${text.slice(to)}`
 }
 
