@@ -2,11 +2,18 @@ import { type Tensor, tensor, util, zeros } from '@tensorflow/tfjs-core'
 import { checkRoom } from './parameter-limit.js'
 import type { Rng } from './rng.js'
 
-/** Draws on the CPU from a seeded generator, so that a seed gives the same weights on every backend. */
-export function draw(shape: readonly number[], next: () => number): Tensor {
+/**
+ * Made on the CPU, so that a seed gives the same weights on every backend: one value after the other, by its place, counted
+ * from 0 over all axes.
+ */
+export function draw(shape: readonly number[], next: (place: number) => number): Tensor {
   const length = util.sizeFromShape([...shape])
   checkRoom(length, shape)
-  return tensor(Float32Array.from({ length }, next), [...shape], 'float32')
+  return tensor(
+    Float32Array.from({ length }, (_, place) => next(place)),
+    [...shape],
+    'float32',
+  )
 }
 
 export function normal(rng: Rng, shape: readonly number[], std: number): Tensor {

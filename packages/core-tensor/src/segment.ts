@@ -2,8 +2,31 @@ import { add, concat, slice, type Tensor } from '@tensorflow/tfjs-core'
 import { type Mixed, type MixerTraits, type Pass, refusePadding, type SequenceMixer } from './mixer.js'
 import { Module } from './module.js'
 import type { Embedding } from './nn/embedding.js'
-import { dims } from './shape.js'
+import { joined, pieceOf, type Span } from './ops/blocks.js'
+import { dims, wholeNumber } from './shape.js'
 import { detach, type State } from './state.js'
+
+/**
+ * Runs the T tokens of a call segment by segment: `left` says how many tokens the open segment of a state still takes,
+ * `run` takes no more than those, and closes the segment that it fills. Outputs are put together along time.
+ */
+export function bySegments<S>(
+  T: number,
+  state: S,
+  left: (state: S) => number,
+  run: (tokens: Span, state: S) => Mixed<S>,
+): Mixed<S> {
+  const outputs: Tensor[] = []
+  let current = state
+  for (let begin = 0; begin < T; ) {
+    const size = Math.min(T - begin, left(current))
+    const mixed = run({ begin, size }, current)
+    outputs.push(mixed.y)
+    current = mixed.state
+    begin += size
+  }
+  return { y: joined(outputs, 1), state: current }
+}
 
 /**
  * What crosses from one segment to the next, and how. Only tokens pass between a carry and the model inside, in the
@@ -68,11 +91,7 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
     super()
     this.positions = options.positions ?? null
     this.alignment = options.alignment ?? 'left'
-    if (!(Number.isInteger(options.length) && options.length > 0)) {
-      throw new RangeError(
-        `segmentRecurrent length: expected a whole number of tokens, at least 1, got ${options.length}.`,
-      )
-    }
+    wholeNumber('segmentRecurrent length', options.length, 'tokens')
     if (!inner.traits.causal)
       throw new RangeError('segmentRecurrent inner: expected a causal mixer, got a bidirectional one.')
   }
@@ -92,18 +111,13 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
 
   forward(x: Tensor, state?: SegmentState<M>, pass?: Pass): Mixed<SegmentState<M>> {
     refusePadding('segmentRecurrent', pass)
-    const [B, T, D] = x.shape as [number, number, number]
-    const outputs: Tensor[] = []
-    let current = this.opened(state ?? this.initialState(B), T)
-    for (let t = 0; t < T; ) {
-      const size = Math.min(T - t, current.length - current.filled)
-      const piece = size === T ? x : slice(x, [0, t, 0], [B, size, D])
-      const mixed = this.inSegment(piece, current, pass)
-      outputs.push(mixed.y)
-      current = mixed.state.filled === current.length ? this.close(mixed.state, B, pass) : mixed.state
-      t += size
-    }
-    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+    const [B, T] = x.shape as [number, number, number]
+    const start = this.opened(state ?? this.initialState(B), T)
+    const left = ({ length, filled }: Opened<M>): number => length - filled
+    return bySegments(T, start, left, (tokens, open) => {
+      const { y, state: after } = this.inSegment(pieceOf(x, tokens, 1), open, pass)
+      return { y, state: after.filled === after.length ? this.close(after, B, pass) : after }
+    })
   }
 
   /** Fixes the length of the first segment by the tokens of the first call. */

@@ -49,3 +49,33 @@ function mismatch(where: string, axes: readonly string[], x: Pick<TensorInfo, 's
   const got = Array.isArray(x?.shape) ? `[${x.shape.join(', ')}]` : String(x)
   return `${where}: expected [${expected.join(', ')}], got ${got}.`
 }
+
+/**
+ * Checks an option that counts something, `of` tokens, say.
+ *
+ * @throws RangeError unless `value` is a whole number, at least `least`
+ */
+export function wholeNumber(where: string, value: number, of = '', least = 1): void {
+  if (Number.isInteger(value) && value >= least) return
+  throw new RangeError(`${where}: expected a whole number${of && ` of ${of}`}, at least ${least}, got ${value}.`)
+}
+
+/**
+ * Size of each of `parts` equal parts of an option `name`.
+ *
+ * @throws RangeError unless `parts` divides `whole`
+ */
+export function equalParts(where: string, parts: number, name: string, whole: number): number {
+  if (whole % parts === 0) return whole / parts
+  throw new RangeError(`${where}: expected a divisor of ${name} = ${whole}, got ${parts}.`)
+}
+
+/**
+ * How many times `unit`, an option `name`, goes into `value`.
+ *
+ * @throws RangeError unless it goes a whole number of times
+ */
+export function timesOf(where: string, value: number, name: string, unit: number): number {
+  if (value % unit === 0) return value / unit
+  throw new RangeError(`${where}: expected a multiple of ${name} = ${unit}, got ${value}.`)
+}

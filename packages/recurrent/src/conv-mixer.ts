@@ -8,6 +8,7 @@ import {
   type Rng,
   type SequenceMixer,
   ShortConv,
+  tailBytes,
 } from '@mneme/core-tensor'
 import type { Tensor } from '@tensorflow/tfjs-core'
 
@@ -41,6 +42,6 @@ export class ConvMixer extends Module implements SequenceMixer<Tensor> {
   }
 
   stateBytes(): number {
-    return 4 * (this.depthwise.width - 1) * this.dModel
+    return tailBytes(this.depthwise)
   }
 }

@@ -1,6 +1,8 @@
 import {
+  atTokens,
   constant,
   dims,
+  equalParts,
   gapsOf,
   gatedLinearAttention,
   Linear,
@@ -15,6 +17,7 @@ import {
   type SequenceMixer,
   ShortConv,
   silu,
+  tailBytes,
 } from '@mneme/core-tensor'
 import { add, expandDims, mul, neg, reshape, split, type Tensor, type Variable } from '@tensorflow/tfjs-core'
 
@@ -71,9 +74,7 @@ export class DiscreteMamba2 extends Module implements SequenceMixer<DiscreteMamb
   ) {
     super()
     const { dModel, nHeads, dHead, dState, nGroups, convWidth, convBias, projection = { bias: false } } = options
-    if (nHeads % nGroups !== 0) {
-      throw new RangeError(`DiscreteMamba2 nGroups: expected a divisor of nHeads = ${nHeads}, got ${nGroups}.`)
-    }
+    equalParts('DiscreteMamba2 nGroups', nGroups, 'nHeads', nHeads)
     this.inner = nHeads * dHead
     const convolved = this.inner + 2 * nGroups * dState
     this.inProj = new Linear(dModel, convolved + this.inner + nHeads, rng, projection)
@@ -104,14 +105,12 @@ export class DiscreteMamba2 extends Module implements SequenceMixer<DiscreteMamb
     const heads = reshape(x, [B, T, H, P])
     // σ(−a) is exp(−softplus a)
     const logDecay = expandDims(logSigmoid(neg(a)), 3)
-    const isToken = gaps && reshape(gaps.tokens, [B, T, 1, 1])
-    const keys = reshape(Bt, [B, T, G, N])
     const { o, state: memory } = gatedLinearAttention(
       {
         q: reshape(C, [B, T, G, N]),
-        k: isToken ? mul(keys, isToken) : keys,
+        k: atTokens(reshape(Bt, [B, T, G, N]), gaps),
         v: heads,
-        logDecay: isToken ? mul(logDecay, isToken) : logDecay,
+        logDecay: atTokens(logDecay, gaps),
         ...(gaps && { resets: gaps.starts }),
         state: before.memory,
       },
@@ -125,7 +124,7 @@ export class DiscreteMamba2 extends Module implements SequenceMixer<DiscreteMamb
   }
 
   stateBytes(): number {
-    const { nHeads, dHead, dState, convWidth } = this.options
-    return 4 * (nHeads * dHead * dState + (convWidth - 1) * this.conv.channels)
+    const { nHeads, dHead, dState } = this.options
+    return 4 * nHeads * dHead * dState + tailBytes(this.conv)
   }
 }

@@ -1,7 +1,9 @@
 import {
+  atTokens,
   complexLinearScan,
   constant,
   dims,
+  equalParts,
   type Gaps,
   gapsOf,
   gatedLinearAttention,
@@ -80,13 +82,12 @@ function overPadding(inputs: GateLoopInputs): GateLoopInputs {
   const { k, transition, gaps } = inputs
   if (!gaps) return inputs
   const { logDecay, turn } = transition
-  const tokens = expandDims(gaps.tokens, 2)
   return {
     ...inputs,
-    k: mul(k, expandDims(tokens, 3)),
+    k: atTokens(k, gaps),
     transition: {
-      ...(logDecay && { logDecay: mul(logDecay, tokens) }),
-      ...(turn && { turn: { cos: add(mul(turn.cos, tokens), sub(1, tokens)), sin: mul(turn.sin, tokens) } }),
+      ...(logDecay && { logDecay: atTokens(logDecay, gaps) }),
+      ...(turn && { turn: { cos: atTokens(turn.cos, gaps, 1), sin: atTokens(turn.sin, gaps) } }),
     },
   }
 }
@@ -194,9 +195,7 @@ export class GateLoop extends Module implements SequenceMixer<GateLoopState> {
   ) {
     super()
     const { dModel, dInner, nHeads, transition, outputGate, subNorm, projection = { bias: false } } = options
-    if (dInner % nHeads !== 0) {
-      throw new RangeError(`GateLoop nHeads: expected a divisor of dInner = ${dInner}, got ${nHeads}.`)
-    }
+    equalParts('GateLoop nHeads', nHeads, 'dInner', dInner)
     this.complex = transition === 'complex' || transition === 'polar'
     this.qkvProj = new Linear(dModel, 3 * dInner, rng, projection)
     this.aProj = transition === 'none' ? null : new Linear(dModel, (this.complex ? 2 : 1) * nHeads, rng)

@@ -20,6 +20,7 @@ import {
   type SequenceMixer,
   ShortConv,
   silu,
+  tailBytes,
   tokenAt,
 } from '@mneme/core-tensor'
 import { concat, cos, mul, reshape, sin, type Tensor, tensor1d, unstack, type Variable } from '@tensorflow/tfjs-core'
@@ -106,8 +107,7 @@ export class HGRN extends Module implements SequenceMixer<HgrnState> {
   }
 
   stateBytes(): number {
-    const { dModel, convWidth } = this.options
-    return 4 * dModel * (1 + 2 * Math.max(0, convWidth - 1))
+    return 4 * this.options.dModel + tailBytes(this.iConv, this.fConv)
   }
 }
 

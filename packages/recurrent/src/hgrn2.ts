@@ -1,7 +1,9 @@
 import {
+  atTokens,
   constant,
   convolved,
   dims,
+  equalParts,
   gapsOf,
   gatedLinearAttention,
   Linear,
@@ -15,8 +17,9 @@ import {
   type SequenceMixer,
   ShortConv,
   silu,
+  tailBytes,
 } from '@mneme/core-tensor'
-import { expandDims, expm1, mul, neg, reshape, type Tensor } from '@tensorflow/tfjs-core'
+import { expm1, neg, reshape, type Tensor } from '@tensorflow/tfjs-core'
 import { boundedLogForget, type LowerBound } from './lower-bound.js'
 
 export interface Hgrn2Options {
@@ -71,10 +74,7 @@ export class HGRN2 extends Module implements SequenceMixer<Hgrn2State> {
   ) {
     super()
     const { dModel: D, expansion, bound, convWidth, normEps, projection: linear = { bias: false } } = options
-    if (D % expansion !== 0) {
-      throw new RangeError(`HGRN2 expansion: expected a divisor of dModel = ${D}, got ${expansion}.`)
-    }
-    this.heads = D / expansion
+    this.heads = equalParts('HGRN2 expansion', expansion, 'dModel', D)
     const projection = (): Linear => new Linear(D, D, rng, linear)
     const conv = (): ShortConv | null => (convWidth > 0 ? new ShortConv(D, convWidth, rng) : null)
     this.qProj = projection()
@@ -108,7 +108,7 @@ export class HGRN2 extends Module implements SequenceMixer<Hgrn2State> {
     const f = convolved(this.fConv, this.fProj.forward(x), before.fTail, pass)
     const i = convolved(this.iConv, this.iProj.forward(x), before.iTail, pass)
     const forget = boundedLogForget(f.y, this.bound)
-    const logDecay = gaps === null ? forget : mul(forget, expandDims(gaps.tokens, 2))
+    const logDecay = atTokens(forget, gaps)
     const heads = (y: Tensor): Tensor => reshape(y, [B, T, this.heads, K])
     const { o, state: memory } = gatedLinearAttention(
       {
@@ -131,7 +131,7 @@ export class HGRN2 extends Module implements SequenceMixer<Hgrn2State> {
   }
 
   stateBytes(): number {
-    const { dModel, expansion, convWidth } = this.options
-    return 4 * dModel * (expansion + 3 * Math.max(0, convWidth - 1))
+    const { dModel, expansion } = this.options
+    return 4 * dModel * expansion + tailBytes(this.qConv, this.fConv, this.iConv)
   }
 }

@@ -1,4 +1,5 @@
 import {
+  atTokens,
   constant,
   dims,
   draw,
@@ -15,9 +16,10 @@ import {
   ShortConv,
   selectiveScan,
   silu,
+  tailBytes,
   timeStepBias,
 } from '@mneme/core-tensor'
-import { add, exp, expandDims, mul, neg, softplus, split, sub, type Tensor, type Variable } from '@tensorflow/tfjs-core'
+import { exp, neg, softplus, split, type Tensor, type Variable } from '@tensorflow/tfjs-core'
 
 export interface MambaOptions {
   readonly dModel: number
@@ -77,8 +79,7 @@ export class Mamba extends Module implements SequenceMixer<MambaState> {
     this.conv = new ShortConv(E, convWidth, rng, { bias: convBias })
     this.xProj = new Linear(E, R + 2 * N, rng, { ...projection, bias: false })
     this.dtProj = new Linear(R, E, rng, { biasInit: timeStepBias })
-    let n = 0
-    this.logA = parameter(draw([E, N], () => Math.log(1 + (n++ % N))))
+    this.logA = parameter(draw([E, N], (place) => Math.log(1 + (place % N))))
     this.skip = parameter(constant([E], 1))
     this.outProj = new Linear(E, dModel, rng, projection)
   }
@@ -97,11 +98,7 @@ export class Mamba extends Module implements SequenceMixer<MambaState> {
     const { y: convolved, tail } = this.conv.forward(inner, before.tail, pass)
     const u = silu(convolved)
     const [r, Bt, C] = split(this.xProj.forward(u), [R, N, N], 2) as [Tensor, Tensor, Tensor]
-    let delta = this.dtProj.forward(r)
-    if (gaps !== null) {
-      const tokens = expandDims(gaps.tokens, 2)
-      delta = add(mul(delta, tokens), mul(sub(1, tokens), NO_STEP))
-    }
+    const delta = atTokens(this.dtProj.forward(r), gaps, NO_STEP)
     const { y, state: h } = selectiveScan({
       u,
       delta,
@@ -119,7 +116,7 @@ export class Mamba extends Module implements SequenceMixer<MambaState> {
   }
 
   stateBytes(): number {
-    const { dInner, dState, convWidth } = this.options
-    return 4 * dInner * (dState + convWidth - 1)
+    const { dInner, dState } = this.options
+    return 4 * dInner * dState + tailBytes(this.conv)
   }
 }

@@ -1,7 +1,9 @@
 import {
+  atTokens,
   constant,
   dims,
   draw,
+  equalParts,
   gapsOf,
   gatedLinearAttention,
   Linear,
@@ -16,6 +18,7 @@ import {
   type SequenceMixer,
   ShortConv,
   silu,
+  tailBytes,
   timeStepBias,
 } from '@mneme/core-tensor'
 import {
@@ -135,9 +138,7 @@ export class Mamba2 extends Module implements SequenceMixer<Mamba2State> {
   ) {
     super()
     const { dModel, nHeads, dHead, dState, nGroups, projection = { bias: false } } = options
-    if (nHeads % nGroups !== 0) {
-      throw new RangeError(`Mamba2 nGroups: expected a divisor of nHeads = ${nHeads}, got ${nGroups}.`)
-    }
+    equalParts('Mamba2 nGroups', nGroups, 'nHeads', nHeads)
     this.inner = nHeads * dHead
     const convolved = this.inner + 2 * nGroups * dState
     this.inProj = new Linear(dModel, this.inner + convolved + nHeads, rng, projection)
@@ -163,8 +164,7 @@ export class Mamba2 extends Module implements SequenceMixer<Mamba2State> {
     const [z, xBC, delta] = parts as [Tensor, Tensor, Tensor]
     const { y: convolved, tail } = this.conv.forward(xBC, before.tail, pass)
     const [u, Bt, C] = split(silu(convolved), [this.inner, G * N, G * N], 2) as [Tensor, Tensor, Tensor]
-    const plain = this.limited(softplus(add(delta, this.stepBias)))
-    const step = gaps === null ? plain : mul(plain, expandDims(gaps.tokens, 2))
+    const step = atTokens(this.limited(softplus(add(delta, this.stepBias))), gaps)
     const { y, state: h } = ssd(
       {
         x: reshape(u, [B, T, H, P]),
@@ -191,7 +191,7 @@ export class Mamba2 extends Module implements SequenceMixer<Mamba2State> {
   }
 
   stateBytes(): number {
-    const { nHeads, dHead, dState, convWidth } = this.options
-    return 4 * (nHeads * dHead * dState + (convWidth - 1) * this.conv.channels)
+    const { nHeads, dHead, dState } = this.options
+    return 4 * nHeads * dHead * dState + tailBytes(this.conv)
   }
 }

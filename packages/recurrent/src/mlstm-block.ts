@@ -1,7 +1,9 @@
 import {
+  atTokens,
   blockDiagonal,
   constant,
   dims,
+  equalParts,
   GroupNorm,
   gapsOf,
   Linear,
@@ -18,9 +20,10 @@ import {
   type SequenceMixer,
   ShortConv,
   silu,
+  tailBytes,
 } from '@mneme/core-tensor'
 import { add, concat, mul, reshape, split, type Tensor, type Variable } from '@tensorflow/tfjs-core'
-import { atTokens, forgetBias, gate, type MlstmState, OPEN, SHUT } from './mlstm.js'
+import { emptyMlstm, forgetBias, gate, type MlstmState, OPEN, SHUT } from './mlstm.js'
 
 export interface MlstmBlockOptions {
   readonly dModel: number
@@ -81,11 +84,8 @@ export class MlstmBlock extends Module implements SequenceMixer<MlstmBlockState>
   ) {
     super()
     const { dModel: D, dInner: E, nHeads: H, convWidth, mapBlock, bias, normEps, normOffset = 0 } = options
-    for (const [name, part] of [
-      ['nHeads', H],
-      ['mapBlock', mapBlock],
-    ] as const) {
-      if (E % part !== 0) throw new RangeError(`MlstmBlock ${name}: expected a divisor of dInner = ${E}, got ${part}.`)
+    for (const [name, parts] of Object.entries({ nHeads: H, mapBlock })) {
+      equalParts(`MlstmBlock ${name}`, parts, 'dInner', E)
     }
     const std = Math.sqrt(2 / (5 * D))
     const map = (): Variable => parameter(normal(rng, [E / mapBlock, mapBlock, mapBlock], std))
@@ -107,13 +107,7 @@ export class MlstmBlock extends Module implements SequenceMixer<MlstmBlockState>
 
   initialState(batch: number): MlstmBlockState {
     const { dInner: E, nHeads: H } = this.options
-    const K = E / H
-    const cell = {
-      C: constant([batch, H, K, K], 0),
-      n: constant([batch, H, K], 0),
-      m: constant([batch, H], 0),
-    }
-    return { tail: this.conv.initialState(batch), cell }
+    return { tail: this.conv.initialState(batch), cell: emptyMlstm(batch, H, E / H, E / H) }
   }
 
   forward(x: Tensor, state?: MlstmBlockState, pass?: Pass): Mixed<MlstmBlockState> {
@@ -151,8 +145,8 @@ export class MlstmBlock extends Module implements SequenceMixer<MlstmBlockState>
   }
 
   stateBytes(): number {
-    const { dInner: E, nHeads: H, convWidth } = this.options
-    return 4 * ((convWidth - 1) * E + E ** 2 / H + E + H)
+    const { dInner: E, nHeads: H } = this.options
+    return 4 * (E ** 2 / H + E + H) + tailBytes(this.conv)
   }
 }
 

@@ -1,7 +1,8 @@
 import {
+  atTokens,
   constant,
   dims,
-  type Gaps,
+  equalParts,
   GroupNorm,
   gapsOf,
   Linear,
@@ -14,8 +15,9 @@ import {
   type Rng,
   type SequenceMixer,
   softCap,
+  startBias,
 } from '@mneme/core-tensor'
-import { add, expandDims, mul, reshape, sigmoid, sub, type Tensor, tensor1d, zeros } from '@tensorflow/tfjs-core'
+import { mul, reshape, sigmoid, type Tensor, zeros } from '@tensorflow/tfjs-core'
 
 export interface MlstmOptions {
   readonly dModel: number
@@ -40,6 +42,11 @@ export type MlstmState = {
   readonly C: Tensor
   readonly n: Tensor
   readonly m: Tensor
+}
+
+/** Nothing remembered. */
+export function emptyMlstm(B: number, H: number, K: number, V: number): MlstmState {
+  return { C: constant([B, H, K, V], 0), n: constant([B, H, K], 0), m: constant([B, H], 0) }
 }
 
 /** Gates at padding: nothing comes in, nothing goes. */
@@ -77,11 +84,8 @@ export class MLSTM extends Module implements SequenceMixer<MlstmState> {
     const { dModel: D, nHeads: H, expandK, expandV, inputGateBias, normEps, projection = { bias: false } } = options
     this.dKeys = Math.trunc(D * expandK)
     this.dValues = Math.trunc(D * expandV)
-    for (const width of [this.dKeys, this.dValues]) {
-      if (width % H !== 0) {
-        throw new RangeError(`MLSTM nHeads: expected a divisor of the inner width ${width}, got ${H}.`)
-      }
-    }
+    equalParts('MLSTM nHeads', H, 'the width of keys', this.dKeys)
+    equalParts('MLSTM nHeads', H, 'the width of values', this.dValues)
     this.qProj = new Linear(D, this.dKeys, rng, projection)
     this.kProj = new Linear(D, this.dKeys, rng, projection)
     this.vProj = new Linear(D, this.dValues, rng, projection)
@@ -95,8 +99,7 @@ export class MLSTM extends Module implements SequenceMixer<MlstmState> {
 
   initialState(batch: number): MlstmState {
     const H = this.options.nHeads
-    const [K, V] = [this.dKeys / H, this.dValues / H]
-    return { C: constant([batch, H, K, V], 0), n: constant([batch, H, K], 0), m: constant([batch, H], 0) }
+    return emptyMlstm(batch, H, this.dKeys / H, this.dValues / H)
   }
 
   forward(x: Tensor, state?: MlstmState, pass?: Pass): Mixed<MlstmState> {
@@ -138,15 +141,6 @@ export const forgetBias = (head: number, heads: number): number => (heads === 1 
 /** Gates `[B, T, H]` that start the same for every token. */
 export function gate(dModel: number, heads: number, rng: Rng, bias: (head: number) => number): Linear {
   const linear = new Linear(dModel, heads, rng, { init: (_, shape) => zeros([...shape]) })
-  const start = tensor1d(Float32Array.from({ length: heads }, (_, h) => bias(h)))
-  linear.bias?.assign(start)
-  start.dispose()
+  startBias(linear, bias)
   return linear
-}
-
-/** The gate at tokens, and `otherwise` at padding. */
-export function atTokens(x: Tensor, gaps: Gaps | null, otherwise: number): Tensor {
-  if (gaps === null) return x
-  const isToken = expandDims(gaps.tokens, 2)
-  return add(mul(x, isToken), mul(sub(1, isToken), otherwise))
 }

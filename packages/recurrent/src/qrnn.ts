@@ -11,6 +11,7 @@ import {
   refusePadding,
   type SequenceMixer,
   tokenAt,
+  wholeNumber,
 } from '@mneme/core-tensor'
 import { concat, mul, neg, sigmoid, slice, split, type Tensor, tanh, zeros } from '@tensorflow/tfjs-core'
 
@@ -47,9 +48,7 @@ export class QRNN extends Module implements SequenceMixer<QrnnState> {
   ) {
     super()
     const { dModel, width, pooling } = options
-    if (!(Number.isInteger(width) && width >= 1)) {
-      throw new RangeError(`QRNN width: expected a whole number of tokens, at least 1, got ${width}.`)
-    }
+    wholeNumber('QRNN width', width, 'tokens')
     this.projection = new Linear(width * dModel, (1 + pooling.length) * dModel, rng)
   }
 

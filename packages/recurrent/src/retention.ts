@@ -1,6 +1,8 @@
 import {
+  atTokens,
   constant,
   dims,
+  equalParts,
   type Gaps,
   gapsOf,
   gatedLinearAttention,
@@ -126,12 +128,8 @@ export class Retention extends Module implements SequenceMixer<RetentionState> {
     this.rows = options.rows ?? 'plain'
     const bounded = this.rows !== 'by scores'
     this.traits = { causal: true, padding: bounded, constantState: bounded }
-    for (const width of [keyWidth, valueWidth]) {
-      if (width % nHeads === 0) continue
-      throw new RangeError(`Retention nHeads: expected a divisor of the inner width ${width}, got ${nHeads}.`)
-    }
-    this.dKey = keyWidth / nHeads
-    this.dValue = valueWidth / nHeads
+    this.dKey = equalParts('Retention nHeads', nHeads, 'the width of keys', keyWidth)
+    this.dValue = equalParts('Retention nHeads', nHeads, 'the width of values', valueWidth)
     this.qProj = new Linear(dModel, keyWidth, rng, projection)
     this.kProj = new Linear(dModel, keyWidth, rng, projection)
     this.vProj = new Linear(dModel, valueWidth, rng, projection)
@@ -192,13 +190,12 @@ export class Retention extends Module implements SequenceMixer<RetentionState> {
     const { nHeads: H, chunk } = this.options
     const [B, T] = q.shape as [number, number]
     const decay = tensor([...this.logDecay], [1, 1, H, 1])
-    const isToken = gaps && reshape(gaps.tokens, [B, T, 1, 1])
     const { o, state: memory } = gatedLinearAttention(
       {
         q,
-        k: isToken ? mul(k, isToken) : k,
+        k: atTokens(k, gaps),
         v,
-        logDecay: isToken ? mul(decay, isToken) : decay,
+        logDecay: atTokens(decay, gaps),
         ...(gaps && { resets: gaps.starts }),
         ...(before.memory && { state: before.memory }),
       },

@@ -11,6 +11,7 @@ import {
   type Rng,
   type SequenceMixer,
   ShortConv,
+  tailBytes,
 } from '@mneme/core-tensor'
 import { mul, type Tensor } from '@tensorflow/tfjs-core'
 import { RGLRU, type RgLruState } from './rg-lru.js'
@@ -76,7 +77,6 @@ export class RgLruBlock extends Module implements SequenceMixer<RgLruBlockState>
   }
 
   stateBytes(): number {
-    const { dInner, convWidth } = this.options
-    return 4 * dInner * (convWidth - 1) + this.cell.stateBytes()
+    return tailBytes(this.conv) + this.cell.stateBytes()
   }
 }

@@ -4,6 +4,7 @@ import {
   constant,
   dims,
   draw,
+  equalParts,
   type Gaps,
   gapsOf,
   linearScan,
@@ -88,10 +89,7 @@ export class RGLRU extends Module implements SequenceMixer<RgLruState> {
   ) {
     super()
     const { dModel, nHeads } = options
-    if (dModel % nHeads !== 0) {
-      throw new RangeError(`RGLRU nHeads: expected a divisor of dModel = ${dModel}, got ${nHeads}.`)
-    }
-    const block = dModel / nHeads
+    const block = equalParts('RGLRU nHeads', nHeads, 'dModel', dModel)
     const gate = (): Variable => parameter(normal(rng, [nHeads, block, block], block ** -0.5))
     this.inputGateWeight = gate()
     this.inputGateBias = parameter(zeros([nHeads, block]))

@@ -1,7 +1,6 @@
 import {
   constant,
   dims,
-  draw,
   gapsOf,
   Linear,
   type LinearOptions,
@@ -9,13 +8,12 @@ import {
   type MixerTraits,
   Module,
   type Pass,
-  parameter,
   previousTokens,
   type Rng,
   type SequenceMixer,
 } from '@mneme/core-tensor'
 import { mul, relu, sigmoid, square, type Tensor, type Variable } from '@tensorflow/tfjs-core'
-import { mixShift, type RwkvDepth, shareOfDepth } from './rwkv-shift.js'
+import { mixShift, mixStart, type RwkvDepth, shareOfDepth } from './rwkv-shift.js'
 
 export interface RwkvChannelMixOptions extends RwkvDepth {
   readonly dModel: number
@@ -50,12 +48,8 @@ export class RwkvChannelMix extends Module implements SequenceMixer<Tensor> {
     super()
     const { dModel: D, dInner: F, mixOf, receptance, projection = { bias: false } } = options
     const { falling } = shareOfDepth(options)
-    const mix = (): Variable => {
-      let i = 0
-      return parameter(draw([D], () => (mixOf === 'current' ? (i++ / D) ** falling : 1 - (i++ / D) ** falling)))
-    }
-    this.timeMixKey = mix()
-    this.timeMixReceptance = receptance ? mix() : null
+    this.timeMixKey = mixStart(D, falling, mixOf)
+    this.timeMixReceptance = receptance ? mixStart(D, falling, mixOf) : null
     this.key = new Linear(D, F, rng, projection)
     this.receptance = receptance ? new Linear(D, D, rng, projection) : null
     this.value = new Linear(F, D, rng, projection)

@@ -1,8 +1,21 @@
-import { type Gaps, gatedLinearAttention } from '@mneme/core-tensor'
-import { mul, reshape, type Tensor } from '@tensorflow/tfjs-core'
+import { atTokens, type Gaps, gatedLinearAttention } from '@mneme/core-tensor'
+import { reshape, type Tensor } from '@tensorflow/tfjs-core'
+import { along } from './rwkv-shift.js'
 
 /** What RWKV-5 and 6 carry: the last input `[B, D]`, and a matrix for each head `[B, H, K, V]`. */
 export type RwkvMatrixState = { readonly last: Tensor; readonly memory: Tensor }
+
+/** Where RWKV-5 and 6 start a decay, before both of its exponentials, by channel over all heads. */
+export const decayStart =
+  (width: number, rising: number) =>
+  (channel: number): number =>
+    -6 + 5 * along(channel, width) ** (0.7 + 1.3 * rising)
+
+/** Where they start the weight of the token itself. */
+export const bonusStart =
+  (width: number, rising: number) =>
+  (channel: number): number =>
+    rising * (1 - along(channel, width)) + 0.1 * (((channel + 1) % 3) - 1)
 
 export interface RwkvHeads {
   /** r and k `[B, T, H K]`, v `[B, T, H V]`. */
@@ -29,13 +42,12 @@ export function readRwkv(
   const [B, T] = r.shape as [number, number, number]
   const H = bonus.shape[0] as number
   const heads = (x: Tensor): Tensor => reshape(x, [B, T, H, -1])
-  const isToken = gaps && reshape(gaps.tokens, [B, T, 1, 1])
   const { o, state } = gatedLinearAttention(
     {
       q: heads(r),
-      k: isToken ? mul(heads(k), isToken) : heads(k),
+      k: atTokens(heads(k), gaps),
       v: heads(v),
-      logDecay: isToken ? mul(logDecay, isToken) : logDecay,
+      logDecay: atTokens(logDecay, gaps),
       bonus,
       ...(gaps && { resets: gaps.starts }),
       state: memory,

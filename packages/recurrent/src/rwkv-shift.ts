@@ -1,4 +1,5 @@
-import { add, mul, sub, type Tensor } from '@tensorflow/tfjs-core'
+import { draw, parameter } from '@mneme/core-tensor'
+import { add, mul, sub, type Tensor, type Variable } from '@tensorflow/tfjs-core'
 
 /** Where a layer stands: starting values change with depth. */
 export interface RwkvDepth {
@@ -9,6 +10,15 @@ export interface RwkvDepth {
 /** Share of the depth: 0 to 1 from the first layer to the last, and 1 down to 1/L. */
 export function shareOfDepth({ layer, nLayers }: RwkvDepth): { readonly rising: number; readonly falling: number } {
   return { rising: nLayers === 1 ? 0 : layer / (nLayers - 1), falling: 1 - layer / nLayers }
+}
+
+/** Place of a channel among `width`, from 0 to 1. */
+export const along = (channel: number, width: number): number => (width === 1 ? 0 : channel / (width - 1))
+
+/** Shares that blends start with, `[D]`: they rise from channel to channel, the steeper the higher the power. */
+export function mixStart(D: number, power: number, of: 'current' | 'previous', more = 0): Variable {
+  const share = (i: number): number => (i / D) ** power + more
+  return parameter(draw([D], (i) => (of === 'current' ? share(i) : 1 - share(i))))
 }
 
 /**

@@ -16,7 +16,7 @@ import {
   wkv4,
 } from '@mneme/core-tensor'
 import { mul, sigmoid, type Tensor, type Variable } from '@tensorflow/tfjs-core'
-import { mixShift, type RwkvDepth, shareOfDepth } from './rwkv-shift.js'
+import { along, mixShift, mixStart, type RwkvDepth, shareOfDepth } from './rwkv-shift.js'
 
 export interface Rwkv4Options extends RwkvDepth {
   readonly dModel: number
@@ -65,16 +65,11 @@ export class Rwkv4TimeMix extends Module implements SequenceMixer<Rwkv4State> {
     super()
     const { dModel: D, dInner: A, projection = { bias: false } } = options
     const { rising, falling } = shareOfDepth(options)
-    const channels = (width: number, f: (i: number) => number): Variable => {
-      let i = 0
-      return parameter(draw([width], () => f(i++)))
-    }
-    const along = (i: number): number => (A === 1 ? 0 : i / (A - 1))
-    this.timeDecay = channels(A, (i) => -5 + 8 * along(i) ** (0.7 + 1.3 * rising))
-    this.timeFirst = channels(A, (i) => Math.log(0.3) + 0.5 * (((i + 1) % 3) - 1))
-    this.timeMixKey = channels(D, (i) => (i / D) ** falling)
-    this.timeMixValue = channels(D, (i) => (i / D) ** falling + 0.3 * rising)
-    this.timeMixReceptance = channels(D, (i) => (i / D) ** (falling / 2))
+    this.timeDecay = parameter(draw([A], (i) => -5 + 8 * along(i, A) ** (0.7 + 1.3 * rising)))
+    this.timeFirst = parameter(draw([A], (i) => Math.log(0.3) + 0.5 * (((i + 1) % 3) - 1)))
+    this.timeMixKey = mixStart(D, falling, 'current')
+    this.timeMixValue = mixStart(D, falling, 'current', 0.3 * rising)
+    this.timeMixReceptance = mixStart(D, falling / 2, 'current')
     this.key = new Linear(D, A, rng, projection)
     this.value = new Linear(D, A, rng, projection)
     this.receptance = new Linear(D, A, rng, projection)

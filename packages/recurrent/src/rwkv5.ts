@@ -2,6 +2,7 @@ import {
   constant,
   dims,
   draw,
+  equalParts,
   GroupNorm,
   gapsOf,
   Linear,
@@ -17,8 +18,8 @@ import {
   silu,
 } from '@mneme/core-tensor'
 import { exp, mul, neg, reshape, type Tensor, type Variable } from '@tensorflow/tfjs-core'
-import { type RwkvMatrixState, readRwkv } from './rwkv-memory.js'
-import { mixShift, type RwkvDepth, shareOfDepth } from './rwkv-shift.js'
+import { bonusStart, decayStart, type RwkvMatrixState, readRwkv } from './rwkv-memory.js'
+import { mixShift, mixStart, type RwkvDepth, shareOfDepth } from './rwkv-shift.js'
 
 export interface Rwkv5Options extends RwkvDepth {
   readonly dModel: number
@@ -60,20 +61,14 @@ export class Rwkv5TimeMix extends Module implements SequenceMixer<RwkvMatrixStat
   ) {
     super()
     const { dModel: D, nHeads: H, normEps, projection = { bias: false } } = options
-    if (D % H !== 0) throw new RangeError(`Rwkv5TimeMix nHeads: expected a divisor of dModel = ${D}, got ${H}.`)
     const { rising, falling } = shareOfDepth(options)
-    const channels = (shape: readonly number[], f: (i: number) => number): Variable => {
-      let i = 0
-      return parameter(draw(shape, () => f(i++)))
-    }
-    const along = (i: number): number => (D === 1 ? 0 : i / (D - 1))
-    const heads = [H, D / H]
-    this.timeDecay = channels(heads, (i) => -6 + 5 * along(i) ** (0.7 + 1.3 * rising))
-    this.timeFaaaa = channels(heads, (i) => rising * (1 - along(i)) + 0.1 * (((i + 1) % 3) - 1))
-    this.timeMixKey = channels([D], (i) => (i / D) ** falling)
-    this.timeMixValue = channels([D], (i) => (i / D) ** falling + 0.3 * rising)
-    this.timeMixReceptance = channels([D], (i) => (i / D) ** (falling / 2))
-    this.timeMixGate = channels([D], (i) => (i / D) ** (falling / 2))
+    const heads = [H, equalParts('Rwkv5TimeMix nHeads', H, 'dModel', D)]
+    this.timeDecay = parameter(draw(heads, decayStart(D, rising)))
+    this.timeFaaaa = parameter(draw(heads, bonusStart(D, rising)))
+    this.timeMixKey = mixStart(D, falling, 'current')
+    this.timeMixValue = mixStart(D, falling, 'current', 0.3 * rising)
+    this.timeMixReceptance = mixStart(D, falling / 2, 'current')
+    this.timeMixGate = mixStart(D, falling / 2, 'current')
     const square = (): Linear => new Linear(D, D, rng, projection)
     this.key = square()
     this.value = square()

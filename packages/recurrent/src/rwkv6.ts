@@ -2,6 +2,7 @@ import {
   constant,
   dims,
   draw,
+  equalParts,
   GroupNorm,
   gapsOf,
   Linear,
@@ -15,6 +16,7 @@ import {
   type Rng,
   type SequenceMixer,
   silu,
+  startBias,
   uniform,
 } from '@mneme/core-tensor'
 import {
@@ -33,8 +35,8 @@ import {
   type Variable,
 } from '@tensorflow/tfjs-core'
 import { LowRank } from './low-rank.js'
-import { type RwkvMatrixState, readRwkv } from './rwkv-memory.js'
-import { mixShift, type RwkvDepth, shareOfDepth } from './rwkv-shift.js'
+import { bonusStart, decayStart, type RwkvMatrixState, readRwkv } from './rwkv-memory.js'
+import { mixShift, mixStart, type RwkvDepth, shareOfDepth } from './rwkv-shift.js'
 
 export interface Rwkv6Options extends RwkvDepth {
   readonly dModel: number
@@ -88,30 +90,21 @@ export class Rwkv6TimeMix extends Module implements SequenceMixer<RwkvMatrixStat
     super()
     const { dModel: D, nHeads: H, expandK, shiftRank, decayRank, normEps, projection = { bias: false } } = options
     const dKeys = Math.trunc(D * expandK)
-    if (D % H !== 0 || dKeys % H !== 0) {
-      throw new RangeError(`Rwkv6TimeMix nHeads: expected a divisor of widths ${D} and ${dKeys}, got ${H}.`)
-    }
+    equalParts('Rwkv6TimeMix nHeads', H, 'dModel', D)
+    const K = equalParts('Rwkv6TimeMix nHeads', H, 'the width of keys', dKeys)
     this.dKeys = dKeys
     const { rising, falling } = shareOfDepth(options)
-    const channels = (shape: readonly number[], f: (i: number) => number): Variable => {
-      let i = 0
-      return parameter(draw(shape, () => f(i++)))
-    }
-    this.shiftMix = channels([D], (i) => 1 - (i / D) ** falling)
+    this.shiftMix = mixStart(D, falling, 'previous')
     this.shiftDown = new Linear(D, BLENDS * shiftRank, rng, projection)
     this.shiftUp = parameter(uniform(rng, [D, BLENDS * shiftRank], -0.01, 0.01))
-    this.shiftBias = channels([BLENDS, D], (i) => 1 - ((i % D) / D) ** falling)
+    this.shiftBias = parameter(draw([BLENDS, D], (i) => 1 - ((i % D) / D) ** falling))
     this.rProj = new Linear(D, dKeys, rng, projection)
     this.kProj = new Linear(D, dKeys, rng, projection)
     this.vProj = new Linear(D, D, rng, projection)
     this.gProj = new Linear(D, D, rng, projection)
     this.decay = new LowRank(D, dKeys, rng, { rank: decayRank, activation: tanh, bias: true, projection })
-    const along = (i: number): number => (dKeys === 1 ? 0 : i / (dKeys - 1))
-    let i = 0
-    const start = draw([dKeys], () => -6 + 5 * along(i++) ** (0.7 + 1.3 * rising))
-    this.decay.up.bias?.assign(start)
-    start.dispose()
-    this.bonus = channels([H, dKeys / H], (n) => rising * (1 - along(n)) + 0.1 * (((n + 1) % 3) - 1))
+    startBias(this.decay.up, decayStart(dKeys, rising))
+    this.bonus = parameter(draw([H, K], bonusStart(dKeys, rising)))
     this.gNorm = new GroupNorm(H, D, normEps)
     this.oProj = new Linear(D, D, rng, projection)
   }

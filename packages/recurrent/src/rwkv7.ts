@@ -1,8 +1,10 @@
 import {
+  atTokens,
   constant,
   dims,
   dplrDeltaRule,
   draw,
+  equalParts,
   GroupNorm,
   gapsOf,
   Linear,
@@ -15,12 +17,13 @@ import {
   previousTokens,
   type Rng,
   type SequenceMixer,
+  startBias,
   unitLength,
 } from '@mneme/core-tensor'
 import { add, mul, neg, reshape, sigmoid, sub, sum, type Tensor, tanh, type Variable } from '@tensorflow/tfjs-core'
 import { LowRank } from './low-rank.js'
 import type { RwkvMatrixState } from './rwkv-memory.js'
-import { mixShift, type RwkvDepth, shareOfDepth } from './rwkv-shift.js'
+import { along, mixShift, mixStart, type RwkvDepth, shareOfDepth } from './rwkv-shift.js'
 
 /** Ranks of what decides decay, in-context learning rate, value residual and gate. */
 export interface Rwkv7Ranks {
@@ -89,39 +92,30 @@ export class Rwkv7TimeMix extends Module implements SequenceMixer<RwkvMatrixStat
   ) {
     super()
     const { dModel: D, nHeads: H, dValue: V, ranks, layer, normEps, projection = { bias: false } } = options
-    for (const width of [D, V]) {
-      if (width % H !== 0) throw new RangeError(`Rwkv7TimeMix nHeads: expected a divisor of ${width}, got ${H}.`)
-    }
+    const K = equalParts('Rwkv7TimeMix nHeads', H, 'dModel', D)
+    equalParts('Rwkv7TimeMix nHeads', H, 'dValue', V)
     const { rising, falling } = shareOfDepth(options)
-    const channels = (shape: readonly number[], f: (i: number) => number): Variable => {
-      let i = 0
-      return parameter(draw(shape, () => f(i++)))
-    }
-    const mix = (power: number): Variable => channels([D], (i) => 1 - (i / D) ** (power * falling))
-    const along = (i: number): number => (D === 1 ? 0 : i / (D - 1))
+    const mix = (power: number): Variable => mixStart(D, power * falling, 'previous')
     this.xr = mix(0.2)
     this.xw = mix(0.9)
     this.xk = mix(0.7)
     this.xv = mix(0.7)
     this.xa = mix(0.9)
     this.xg = mix(0.2)
-    this.kk = channels([D], (i) => 0.71 - 0.1 * (along(i) - 0.5))
-    this.ka = channels([D], () => 1.02)
-    this.rk = channels([H, D / H], () => -0.04)
+    this.kk = parameter(draw([D], (i) => 0.71 - 0.1 * (along(i, D) - 0.5)))
+    this.ka = parameter(constant([D], 1.02))
+    this.rk = parameter(constant([H, K], -0.04))
     this.rProj = new Linear(D, D, rng, projection)
     this.kProj = new Linear(D, D, rng, projection)
     this.vProj = new Linear(D, V, rng, projection)
     this.oProj = new Linear(V, D, rng, projection)
     const lowRank = (rank: number, out: number, bias: (i: number) => number, activation?: typeof tanh): LowRank => {
       const made = new LowRank(D, out, rng, { rank, bias: true, projection, ...(activation && { activation }) })
-      let i = 0
-      const start = draw([out], () => bias(i++))
-      made.up.bias?.assign(start)
-      start.dispose()
+      startBias(made.up, bias)
       return made
     }
-    this.decay = lowRank(ranks.w, D, (i) => -5.5 + 6 * along(i) ** (1 + rising ** 0.3), tanh)
-    this.rate = lowRank(ranks.a, D, (i) => -0.19 + 0.4 * (along(i) - 0.5))
+    this.decay = lowRank(ranks.w, D, (i) => -5.5 + 6 * along(i, D) ** (1 + rising ** 0.3), tanh)
+    this.rate = lowRank(ranks.a, D, (i) => -0.19 + 0.4 * (along(i, D) - 0.5))
     this.residual = layer === 0 ? null : lowRank(ranks.v, V, (i) => 0.73 - 0.4 * (i / V - 0.5))
     this.gate = new LowRank(D, V, rng, { rank: ranks.g, bias: false, activation: sigmoid, projection })
     this.gNorm = new GroupNorm(H, V, normEps)
@@ -140,9 +134,6 @@ export class Rwkv7TimeMix extends Module implements SequenceMixer<RwkvMatrixStat
     const { previous: before, last } = previousTokens(x, past.last, gaps)
     const mixed = (mix: Tensor): Tensor => mixShift(x, before, mix, 'previous')
     const heads = (y: Tensor): Tensor => reshape(y, [B, T, H, -1])
-    const isToken = gaps && reshape(gaps.tokens, [B, T, 1, 1])
-    const atTokens = (y: Tensor): Tensor => (isToken ? mul(y, isToken) : y)
-
     const r = heads(this.rProj.forward(mixed(this.xr)))
     const rate = sigmoid(this.rate.forward(mixed(this.xa)))
     const raw = this.kProj.forward(mixed(this.xk))
@@ -153,11 +144,11 @@ export class Rwkv7TimeMix extends Module implements SequenceMixer<RwkvMatrixStat
     const { o, state: memory } = dplrDeltaRule(
       {
         q: r,
-        k: atTokens(k),
+        k: atTokens(k, gaps),
         v,
         a: neg(direction),
-        b: atTokens(mul(direction, heads(rate))),
-        logDecay: atTokens(logDecay),
+        b: atTokens(mul(direction, heads(rate)), gaps),
+        logDecay: atTokens(logDecay, gaps),
         ...(gaps && { resets: gaps.starts }),
         state: past.memory,
       },

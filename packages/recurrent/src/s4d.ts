@@ -84,12 +84,11 @@ export class S4D extends Module implements SequenceMixer<ComplexState> {
     const { dModel: D, dState: N, frequencies, mixing } = options
     if (N % 2 !== 0) throw new RangeError(`S4D dState: expected an even number, got ${N}.`)
     this.pairs = N / 2
-    let i = 0
     const frequency = (n: number): number =>
       frequencies === 'lin' ? Math.PI * n : (N / Math.PI) * (N / (2 * n + 1) - 1)
     this.logStep = parameter(uniform(rng, [D], Math.log(1e-3), Math.log(1e-1)))
     this.logARe = parameter(constant([D, this.pairs], Math.log(0.5)))
-    this.aIm = parameter(draw([D, this.pairs], () => frequency(i++ % this.pairs)))
+    this.aIm = parameter(draw([D, this.pairs], (place) => frequency(place % this.pairs)))
     this.c = parameter(normal(rng, [D, this.pairs, 2], 0.5 ** 0.5))
     this.skip = parameter(normal(rng, [D], 1))
     this.output = new GluMixing(D, mixing, rng)

@@ -3,6 +3,7 @@ import {
   constant,
   dims,
   draw,
+  equalParts,
   GroupNorm,
   gapsOf,
   type Mixed,
@@ -16,6 +17,7 @@ import {
   ShortConv,
   silu,
   slstm,
+  tailBytes,
   tokenAt,
 } from '@mneme/core-tensor'
 import { concat, type Tensor, type Variable, zeros } from '@tensorflow/tfjs-core'
@@ -71,8 +73,7 @@ export class SLSTM extends Module implements SequenceMixer<SlstmState> {
   ) {
     super()
     const { dModel: D, nHeads: H, convWidth, depth, normEps, normOffset = 0 } = options
-    if (D % H !== 0) throw new RangeError(`SLSTM nHeads: expected a divisor of the width ${D}, got ${H}.`)
-    const K = D / H
+    const K = equalParts('SLSTM nHeads', H, 'dModel', D)
     const projection = (): Variable => parameter(normal(rng, [H, K, K], Math.sqrt(2 / (5 * D))))
     this.conv = new ShortConv(D, convWidth, rng, { bias: true })
     this.inputGate = projection()
@@ -117,17 +118,14 @@ export class SLSTM extends Module implements SequenceMixer<SlstmState> {
   }
 
   stateBytes(): number {
-    const { dModel, convWidth } = this.options
-    return 4 * dModel * (convWidth + 3)
+    return 4 * 4 * this.options.dModel + tailBytes(this.conv)
   }
 }
 
 /** Forget gates start from 5 down to −7 over each head, later layers nearer to 5 for longer; the other gates at 0. */
 function biases(D: number, K: number, depth: number): Tensor {
-  let at = 0
-  return draw([4 * D], () => {
-    const [gate, unit] = [Math.floor(at / D), at % K]
-    at++
+  return draw([4 * D], (place) => {
+    const [gate, unit] = [Math.floor(place / D), place % K]
     return gate === 1 ? 5 - 12 * (unit / Math.max(K - 1, 1)) ** (0.3 + 1.3 * depth) : 0
   })
 }

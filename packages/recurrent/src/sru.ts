@@ -73,8 +73,7 @@ export class SRU extends Module implements SequenceMixer<Tensor> {
     const bound = Math.sqrt(3 / dModel)
     const init = (_: Rng, shape: readonly number[]): Tensor => uniform(rng, shape, -bound, bound)
     this.projection = new Linear(dModel, 3 * dModel, rng, { bias: false, init })
-    let drawn = 0
-    this.bias = parameter(draw([2 * dModel], () => (++drawn > dModel ? highwayBias : 0)))
+    this.bias = parameter(draw([2 * dModel], (place) => (place < dModel ? 0 : highwayBias)))
     this.peepholes = options.peephole ? parameter(init(rng, [2 * dModel])) : null
     this.scale = Math.sqrt(1 + 2 * Math.exp(highwayBias))
   }

@@ -1,6 +1,8 @@
-import { concat, slice, type Tensor } from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
 import { Module } from '../module.js'
+import { joined, pieceOf, spans } from '../ops/blocks.js'
 import { recomputed } from '../recomputed.js'
+import { wholeNumber } from '../shape.js'
 import type { TokenMap } from './feed-forward.js'
 
 /**
@@ -15,20 +17,15 @@ export class Blockwise<M extends Module & TokenMap> extends Module implements To
     private readonly block: number,
   ) {
     super()
-    if (!(Number.isInteger(block) && block >= 1)) {
-      throw new RangeError(`Blockwise block: expected a whole number of tokens, at least 1, got ${block}.`)
-    }
+    wholeNumber('Blockwise block', block, 'tokens')
   }
 
   /** `[B, T, D]` to what the inner map gives. */
   forward(x: Tensor): Tensor {
-    const [B, T, D] = x.shape as [number, number, number]
     const parameters = this.inner.parameters()
-    const outputs: Tensor[] = []
-    for (let t = 0; t < T; t += this.block) {
-      const piece = slice(x, [0, t, 0], [B, Math.min(this.block, T - t), D])
-      outputs.push(recomputed((tokens) => this.inner.forward(tokens), piece, parameters))
-    }
-    return outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1)
+    const outputs = spans(x.shape[1] as number, this.block).map((block) =>
+      recomputed((tokens) => this.inner.forward(tokens), pieceOf(x, block, 1), parameters),
+    )
+    return joined(outputs, 1)
   }
 }

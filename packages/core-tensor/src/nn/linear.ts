@@ -1,5 +1,5 @@
-import type { Tensor, Variable } from '@tensorflow/tfjs-core'
-import { linearUniform, normal } from '../init.js'
+import { type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core'
+import { draw, linearUniform, normal } from '../init.js'
 import { Module, parameter } from '../module.js'
 import { affine } from '../ops/affine.js'
 import type { Rng } from '../rng.js'
@@ -38,6 +38,11 @@ export class Linear extends Module {
   forward(x: Tensor): Tensor {
     return affine({ x, weight: this.weight, ...(this.bias && { bias: this.bias }) }).y
   }
+}
+
+/** Sets the bias of a map by place; what was drawn for it is lost, and later draws stay what they were. */
+export function startBias({ bias }: Linear, value: (place: number) => number): void {
+  if (bias) tidy(() => bias.assign(draw(bias.shape, value)))
 }
 
 /** Normal weights of a given deviation, as most published decoders start. */

@@ -38,6 +38,14 @@ export function positionsOf(gaps: Gaps, before: Tensor): { readonly positions: T
   return { positions, next: tokenAt(h, T - 1) }
 }
 
+/** x `[B, T, ...]` at tokens, and `otherwise` at padding; x may be of size 1 along axes that all rows or tokens share. */
+export function atTokens(x: Tensor, gaps: Gaps | null, otherwise = 0): Tensor {
+  if (gaps === null) return x
+  const isToken = reshape(gaps.tokens, [...gaps.tokens.shape, ...x.shape.slice(2).map(() => 1)])
+  const there = mul(x, isToken)
+  return otherwise === 0 ? there : add(there, mul(sub(1, isToken), otherwise))
+}
+
 /**
  * The coefficients of `h_t = a_t h_{t-1} + b_t` with padding stepped over (a = 1, b = 0) and resets honoured (the state
  * before such a token is `initial`, zero if not given). a, b `[B, T, D]`, initial `[B, D]`.

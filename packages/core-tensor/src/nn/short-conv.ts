@@ -70,3 +70,44 @@ export function convolved(
 ): { readonly y: Tensor; readonly tail: Tensor | null } {
   return conv === null || tail === null ? { y: x, tail: null } : conv.forward(x, tail, pass)
 }
+
+/** Convolutions of queries, keys and values; C is null where there are none. */
+interface QkvConvs<C extends ShortConv | null> {
+  readonly qConv: C
+  readonly kConv: C
+  readonly vConv: C
+}
+
+type Tail<C extends ShortConv | null> = C extends ShortConv ? Tensor : null
+
+/** Last inputs of the convolutions of queries, keys and values, oldest first; null without them. */
+export type QkvTails<T extends Tensor | null = Tensor | null> = {
+  readonly qTail: T
+  readonly kTail: T
+  readonly vTail: T
+}
+
+/** Tails before the first token. */
+export function emptyTails<C extends ShortConv | null>(convs: QkvConvs<C>, batch: number): QkvTails<Tail<C>> {
+  const tail = (conv: C): Tail<C> => (conv?.initialState(batch) ?? null) as Tail<C>
+  return { qTail: tail(convs.qConv), kTail: tail(convs.kConv), vTail: tail(convs.vConv) }
+}
+
+/** Queries, keys and values, each through its convolution where there is one, and the tails after them. */
+export function convolvedQkv<C extends ShortConv | null>(
+  { qConv, kConv, vConv }: QkvConvs<C>,
+  projected: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor },
+  { qTail, kTail, vTail }: QkvTails,
+  pass?: Pass,
+): { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor; readonly tails: QkvTails<Tail<C>> } {
+  const q = convolved(qConv, projected.q, qTail, pass)
+  const k = convolved(kConv, projected.k, kTail, pass)
+  const v = convolved(vConv, projected.v, vTail, pass)
+  const tails = { qTail: q.tail, kTail: k.tail, vTail: v.tail } as QkvTails<Tail<C>>
+  return { q: q.y, k: k.y, v: v.y, tails }
+}
+
+/** Bytes of the tails of one row. */
+export function tailBytes(...convs: readonly (ShortConv | null)[]): number {
+  return convs.reduce((total, conv) => total + (conv === null ? 0 : 4 * (conv.width - 1) * conv.channels), 0)
+}

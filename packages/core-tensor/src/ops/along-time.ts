@@ -27,6 +27,11 @@ export function tokenAt(x: Tensor, t: number): Tensor {
   return reshape(slice(x, [0, t, 0], [B, 1, D]), [B, D])
 }
 
+/** What is kept of earlier tokens, null where there are none, and what comes now, along time. `[B, T, ...]` */
+export function extended(before: Tensor | null, now: Tensor): Tensor {
+  return before === null ? now : concat([before, now], 1)
+}
+
 /** Adds `first` `[B, D]` to the first token of `[B, T, D]`. */
 export function startingWith(x: Tensor, first: Tensor): Tensor {
   const [B, T, D] = x.shape as [number, number, number]
