@@ -14,6 +14,7 @@ import {
   type Rng,
   type SequenceMixer,
   tokenAt,
+  wholeNumber,
 } from '@mneme/core-tensor'
 import {
   add,
@@ -83,9 +84,7 @@ export class AReLiT extends Module implements SequenceMixer<ArelitState> {
   ) {
     super()
     const { dModel: D, nHeads: H, dHead: K, expansion, components: R, spectrum, projection = {} } = options
-    if (!(Number.isInteger(R) && R >= 1)) {
-      throw new RangeError(`AReLiT components: expected a whole number, at least 1, got ${R}.`)
-    }
+    wholeNumber('AReLiT components', R)
     const zeroBias = { biasInit: (_: Rng, shape: readonly number[]) => constant(shape, 0), ...projection }
     this.inProj = new Linear(D, 5 * H * K, rng, zeroBias)
     this.featureProj = new Linear(D, 3 * H * expansion, rng, zeroBias)

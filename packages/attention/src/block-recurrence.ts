@@ -1,6 +1,8 @@
 import {
+  bySegments,
   detach,
   dims,
+  extended,
   type LayerParts,
   Linear,
   type LinearOptions,
@@ -8,6 +10,7 @@ import {
   type MixerTraits,
   Module,
   type Pass,
+  pieceOf,
   ResidualLayer,
   type Rng,
   refusePadding,
@@ -16,7 +19,6 @@ import {
   softmaxAttention,
 } from '@mneme/core-tensor'
 import { concat, pad, reshape, slice, type Tensor, zeros } from '@tensorflow/tfjs-core'
-import { joined } from './key-cache.js'
 import { T5Bias } from './position-bias.js'
 import type { KeysAndValues, RecurrentVectors } from './recurrent-vectors.js'
 import { Similarity, type SimilarityKind } from './similarity.js'
@@ -107,8 +109,8 @@ export class BlockAttention extends Module implements SequenceMixer<BlockCache> 
     const { dModel, nHeads, nKvHeads, dHead, reads } = this.options
     const { B, T } = dims('BlockAttention.forward x', x, 'B T D', { D: dModel })
     const before = (kept: Tensor | null): Tensor | null => (kept === null ? null : this.reachable(kept))
-    const keys = joined(before(state.keys), reshape(this.kProj.forward(x), [B, T, nKvHeads, dHead]))
-    const values = joined(before(state.values), reshape(this.vProj.forward(x), [B, T, nKvHeads, dHead]))
+    const keys = extended(before(state.keys), reshape(this.kProj.forward(x), [B, T, nKvHeads, dHead]))
+    const values = extended(before(state.values), reshape(this.vProj.forward(x), [B, T, nKvHeads, dHead]))
     const q = reshape(this.qProj.forward(x), [B, T, nHeads, dHead])
     const found = [this.look(q, keys, values)]
     for (const [n, reader] of this.readers.entries()) {
@@ -224,18 +226,12 @@ export class BlockRecurrence extends Module implements SequenceMixer<BlockRecurr
 
   forward(x: Tensor, state?: BlockRecurrenceState, pass?: Pass): Mixed<BlockRecurrenceState> {
     refusePadding('BlockRecurrence.forward', pass)
-    const { B, T, D } = dims('BlockRecurrence.forward x', x, 'B T D', { D: this.dModel })
-    const outputs: Tensor[] = []
-    let current = state ?? this.initialState(B)
-    for (let t = 0; t < T; ) {
-      const size = Math.min(T - t, this.block - (current.filled % this.block))
-      const mixed = this.inBlock(size === T ? x : slice(x, [0, t, 0], [B, size, D]), current, pass)
-      outputs.push(mixed.y)
-      const full = mixed.state.filled === this.options.segment
-      current = full ? { ...detach(mixed.state), filled: 0 } : mixed.state
-      t += size
-    }
-    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+    const { B, T } = dims('BlockRecurrence.forward x', x, 'B T D', { D: this.dModel })
+    const left = ({ filled }: BlockRecurrenceState): number => this.block - (filled % this.block)
+    return bySegments(T, state ?? this.initialState(B), left, (tokens, before) => {
+      const { y, state: after } = this.inBlock(pieceOf(x, tokens, 1), before, pass)
+      return { y, state: after.filled === this.options.segment ? { ...detach(after), filled: 0 } : after }
+    })
   }
 
   private inBlock(x: Tensor, state: BlockRecurrenceState, pass?: Pass): Mixed<BlockRecurrenceState> {

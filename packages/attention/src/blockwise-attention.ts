@@ -1,10 +1,10 @@
 import {
   dims,
-  Linear,
+  extended,
+  HeadMaps,
   type LinearOptions,
   type Mixed,
   type MixerTraits,
-  Module,
   type Pass,
   type Rng,
   Rotary,
@@ -14,8 +14,7 @@ import {
   type State,
   softmaxAttention,
 } from '@mneme/core-tensor'
-import { reshape, type Tensor } from '@tensorflow/tfjs-core'
-import { joined } from './key-cache.js'
+import type { Tensor } from '@tensorflow/tfjs-core'
 import {
   blockwiseAttention,
   inProcessRing,
@@ -58,28 +57,16 @@ export interface BlockwiseState {
  * State: keys and values of all tokens. Time O(T² H K).
  * Papers: Liu and Abbeel 2023, arXiv:2305.19370, section 3; Liu et al. 2023, arXiv:2310.01889, section 3.
  */
-export class BlockwiseAttention extends Module implements SequenceMixer<BlockwiseState> {
+export class BlockwiseAttention extends HeadMaps implements SequenceMixer<BlockwiseState> {
   readonly traits: MixerTraits = { causal: true, padding: false, constantState: false }
-  readonly qProj: Linear
-  readonly kProj: Linear
-  readonly vProj: Linear
-  readonly oProj: Linear
   private readonly rotary: Rotary | null
 
   constructor(
     private readonly options: BlockwiseAttentionOptions,
     rng: Rng,
   ) {
-    super()
-    const { dModel, nHeads, nKvHeads, dHead, rotary, projection = { bias: false } } = options
-    if (nHeads % nKvHeads !== 0) {
-      throw new RangeError(`BlockwiseAttention nHeads: expected a multiple of nKvHeads = ${nKvHeads}, got ${nHeads}.`)
-    }
-    this.qProj = new Linear(dModel, nHeads * dHead, rng, projection)
-    this.kProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
-    this.vProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
-    this.oProj = new Linear(nHeads * dHead, dModel, rng, projection)
-    this.rotary = rotary === null ? null : new Rotary(rotary)
+    super('BlockwiseAttention', options, rng)
+    this.rotary = options.rotary === null ? null : new Rotary(options.rotary)
   }
 
   initialState(): BlockwiseState {
@@ -88,15 +75,13 @@ export class BlockwiseAttention extends Module implements SequenceMixer<Blockwis
 
   forward(x: Tensor, state: BlockwiseState = this.initialState(), pass?: Pass): Mixed<BlockwiseState> {
     refusePadding('BlockwiseAttention.forward', pass)
-    const { dModel, nHeads, nKvHeads, dHead } = this.options
-    const { B, T } = dims('BlockwiseAttention.forward x', x, 'B T D', { D: dModel })
-    const heads = (map: Linear, H: number): Tensor => reshape(map.forward(x), [B, T, H, dHead])
+    const { T } = dims('BlockwiseAttention.forward x', x, 'B T D', { D: this.options.dModel })
     const turn = (y: Tensor): Tensor => this.rotary?.forward(y, state.position) ?? y
-    const [q, k, v] = [turn(heads(this.qProj, nHeads)), turn(heads(this.kProj, nKvHeads)), heads(this.vProj, nKvHeads)]
+    const [q, k, v] = [turn(this.heads(this.qProj, x)), turn(this.heads(this.kProj, x)), this.heads(this.vProj, x)]
     const { o } = this.withPast(q, state, this.among(q, k, v))
     return {
-      y: this.oProj.forward(reshape(o, [B, T, nHeads * dHead])),
-      state: { keys: joined(state.keys, k), values: joined(state.values, v), position: state.position + T },
+      y: this.fromHeads(o),
+      state: { keys: extended(state.keys, k), values: extended(state.values, v), position: state.position + T },
     }
   }
 

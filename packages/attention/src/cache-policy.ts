@@ -1,3 +1,4 @@
+import { wholeNumber } from '@mneme/core-tensor'
 import {
   concat,
   fill,
@@ -93,10 +94,6 @@ function largest(weights: Tensor, count: number): Tensor {
 }
 
 function checked(where: string, capacity: number, chunk: number): void {
-  if (!(Number.isInteger(capacity) && capacity >= 1)) {
-    throw new RangeError(`${where} capacity: expected a whole number of keys, at least 1, got ${capacity}.`)
-  }
-  if (!(Number.isInteger(chunk) && chunk >= 1)) {
-    throw new RangeError(`${where} chunk: expected a whole number of tokens, at least 1, got ${chunk}.`)
-  }
+  wholeNumber(`${where} capacity`, capacity, 'keys')
+  wholeNumber(`${where} chunk`, chunk, 'tokens')
 }

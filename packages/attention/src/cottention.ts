@@ -1,13 +1,13 @@
 import {
+  atTokens,
   constant,
   dims,
   gapsOf,
   gatedLinearAttention,
-  Linear,
+  HeadMaps,
   type LinearOptions,
   type Mixed,
   type MixerTraits,
-  Module,
   type Pass,
   parameter,
   type Rng,
@@ -63,12 +63,8 @@ export type CottentionState = TokenCount & {
  * `[B, H, K, K]` and a count, constant in T. Time O(T K²) a head, in chunks of matrix products.
  * Paper: Mongaras et al. 2024, arXiv:2409.18747, section 3.
  */
-export class Cottention extends Module implements SequenceMixer<CottentionState> {
+export class Cottention extends HeadMaps implements SequenceMixer<CottentionState> {
   readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
-  readonly qProj: Linear
-  readonly kProj: Linear
-  readonly vProj: Linear
-  readonly oProj: Linear
   /** c, of the exponent of the count. */
   readonly normConst: Variable
   private readonly rotary: Rotary | null
@@ -77,13 +73,8 @@ export class Cottention extends Module implements SequenceMixer<CottentionState>
     private readonly options: CottentionOptions,
     rng: Rng,
   ) {
-    super()
-    const { dModel: D, nHeads: H, dHead: K, projection = { bias: false } } = options
-    this.qProj = new Linear(D, H * K, rng, projection)
-    this.kProj = new Linear(D, H * K, rng, projection)
-    this.vProj = new Linear(D, H * K, rng, projection)
-    this.oProj = new Linear(H * K, D, rng, projection)
-    this.normConst = parameter(constant([H], 0.5))
+    super('Cottention', options, rng)
+    this.normConst = parameter(constant([options.nHeads], 0.5))
     this.rotary = options.rotary === null ? null : new Rotary(options.rotary)
   }
 
@@ -93,7 +84,7 @@ export class Cottention extends Module implements SequenceMixer<CottentionState>
   }
 
   forward(x: Tensor, state?: CottentionState, pass?: Pass): Mixed<CottentionState> {
-    const { dModel, nHeads: H, dHead: K, chunk } = this.options
+    const { dModel, chunk } = this.options
     const { B, T } = dims('Cottention.forward x', x, 'B T D', { D: dModel })
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('Cottention.forward', pass, B, T)
@@ -104,35 +95,30 @@ export class Cottention extends Module implements SequenceMixer<CottentionState>
       const positions = cast(maximum(sub(squeeze(counts, [2]), 1), 0), 'int32')
       return this.rotary.forwardAt(y, positions, before.position + T)
     }
-    const heads = (proj: Linear): Tensor => reshape(proj.forward(x), [B, T, H, K])
-    const k = cosine(turn(heads(this.kProj)))
     const { o, state: memory } = gatedLinearAttention(
       {
-        q: cosine(turn(heads(this.qProj))),
-        k: gaps === null ? k : mul(k, reshape(gaps.tokens, [B, T, 1, 1])),
-        v: mul(heads(this.vProj), this.shares(counts)),
+        q: cosine(turn(this.heads(this.qProj, x))),
+        k: atTokens(cosine(turn(this.heads(this.kProj, x))), gaps),
+        v: mul(this.heads(this.vProj, x), this.shares(counts)),
         ...(gaps && { resets: gaps.starts }),
         state: before.memory,
       },
       { chunk, scale: 1 },
     )
     pass?.record?.record('memory', memory)
-    return { y: this.oProj.forward(reshape(o, [B, T, H * K])), state: { memory, ...next } }
+    return { y: this.fromHeads(o), state: { memory, ...next } }
   }
 
   /** All tokens to all, values divided by the number of tokens; mask `[B, T]` is 1 for those that are seen. */
   bidirectional(x: Tensor, mask?: Tensor): Tensor {
-    const { dModel, nHeads: H, dHead: K } = this.options
-    const { B, T } = dims('Cottention.bidirectional x', x, 'B T D', { D: dModel })
+    const { B, T } = dims('Cottention.bidirectional x', x, 'B T D', { D: this.options.dModel })
     const tokens = mask ?? ones([B, T])
     const positions = cast(maximum(sub(cumsum(tokens, 1), 1), 0), 'int32')
     const turn = (y: Tensor): Tensor => this.rotary?.forwardAt(y, positions, T) ?? y
-    const heads = (proj: Linear): Tensor => reshape(proj.forward(x), [B, T, H, K])
     const seen = reshape(tokens, [B, T, 1, 1])
-    const v = mul(heads(this.vProj), this.shares(reshape(sum(tokens, 1), [B, 1, 1])))
-    const memory = einsum('bthk,bthv->bhkv', mul(cosine(turn(heads(this.kProj))), seen), v)
-    const o = einsum('bthk,bhkv->bthv', cosine(turn(heads(this.qProj))), memory)
-    return this.oProj.forward(reshape(o, [B, T, H * K]))
+    const v = mul(this.heads(this.vProj, x), this.shares(reshape(sum(tokens, 1), [B, 1, 1])))
+    const memory = einsum('bthk,bthv->bhkv', mul(cosine(turn(this.heads(this.kProj, x))), seen), v)
+    return this.fromHeads(einsum('bthk,bhkv->bthv', cosine(turn(this.heads(this.qProj, x))), memory))
   }
 
   /** n^-a of counts `[B or 1, T, 1]`, a head: `[B or 1, T, H, 1]`. */

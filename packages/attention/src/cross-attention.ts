@@ -1,5 +1,5 @@
-import { dims, Linear, type LinearOptions, Module, type Rng, type State, softmaxAttention } from '@mneme/core-tensor'
-import { reshape, type Tensor } from '@tensorflow/tfjs-core'
+import { dims, HeadMaps, type LinearOptions, type Rng, type State, softmaxAttention } from '@mneme/core-tensor'
+import type { Tensor } from '@tensorflow/tfjs-core'
 
 export interface CrossAttentionOptions {
   readonly dModel: number
@@ -36,46 +36,30 @@ export interface DistanceBiases {
  * context, `[B, S, G, K]`, are made once. Time O(T S H K).
  * Paper: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.3.
  */
-export class CrossAttention extends Module {
-  readonly qProj: Linear
-  readonly kProj: Linear
-  readonly vProj: Linear
-  readonly oProj: Linear
-
+export class CrossAttention extends HeadMaps {
   constructor(
     private readonly options: CrossAttentionOptions,
     rng: Rng,
   ) {
-    super()
-    const { dModel, dContext, nHeads, nKvHeads, dHead, projection = { bias: false } } = options
-    if (nHeads % nKvHeads !== 0) {
-      throw new RangeError(`CrossAttention nHeads: expected a multiple of nKvHeads = ${nKvHeads}, got ${nHeads}.`)
-    }
-    this.qProj = new Linear(dModel, nHeads * dHead, rng, projection)
-    this.kProj = new Linear(dContext, nKvHeads * dHead, rng, projection)
-    this.vProj = new Linear(dContext, nKvHeads * dHead, rng, projection)
-    this.oProj = new Linear(nHeads * dHead, dModel, rng, projection)
+    super('CrossAttention', options, rng)
   }
 
   /** c `[B, S, C]`; mask `[B, S]`, 0 for padding. */
   context(c: Tensor, mask?: Tensor): ContextKeys {
-    const { dContext, nKvHeads, dHead } = this.options
-    const { B, S } = dims('CrossAttention.context c', c, 'B S C', { C: dContext })
+    const { B, S } = dims('CrossAttention.context c', c, 'B S C', { C: this.options.dContext })
     if (mask) dims('CrossAttention.context mask', mask, 'B S', { B, S })
-    const heads = (proj: Linear): Tensor => reshape(proj.forward(c), [B, S, nKvHeads, dHead])
-    return { keys: heads(this.kProj), values: heads(this.vProj), mask: mask ?? null }
+    return { keys: this.heads(this.kProj, c), values: this.heads(this.vProj, c), mask: mask ?? null }
   }
 
   /** x `[B, T, D]` to `[B, T, D]`; with biases by distance where the context is the sequence itself. */
   forward(x: Tensor, { keys, values, mask }: ContextKeys, distances?: DistanceBiases): Tensor {
-    const { dModel, nHeads, dHead } = this.options
-    const { B, T } = dims('CrossAttention.forward x', x, 'B T D', { B: keys.shape[0] as number, D: dModel })
-    const q = reshape(this.qProj.forward(x), [B, T, nHeads, dHead])
+    dims('CrossAttention.forward x', x, 'B T D', { B: keys.shape[0] as number, D: this.options.dModel })
+    const q = this.heads(this.qProj, x)
     const { relativeBias, ahead = 0 } = distances ?? {}
     const { o } = softmaxAttention(
       { q, k: keys, v: values, ...(mask && { keyMask: mask }), ...(relativeBias && { relativeBias }) },
       { causal: false, ahead },
     )
-    return this.oProj.forward(reshape(o, [B, T, nHeads * dHead]))
+    return this.fromHeads(o)
   }
 }

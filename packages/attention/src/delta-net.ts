@@ -1,9 +1,11 @@
 import {
   type Activation,
+  atTokens,
   constant,
-  convolved,
+  convolvedQkv,
   deltaRule,
   dims,
+  emptyTails,
   gapsOf,
   Linear,
   type LinearOptions,
@@ -11,14 +13,16 @@ import {
   type MixerTraits,
   Module,
   type Pass,
+  type QkvTails,
   RMSNorm,
   type Rng,
   type SequenceMixer,
   ShortConv,
   silu,
+  tailBytes,
   unitLength,
 } from '@mneme/core-tensor'
-import { div, expandDims, mul, ones, reshape, sigmoid, sum, type Tensor } from '@tensorflow/tfjs-core'
+import { div, mul, ones, reshape, sigmoid, sum, type Tensor } from '@tensorflow/tfjs-core'
 import { gatedReadout, headWidth } from './heads.js'
 
 export interface DeltaNetOptions {
@@ -45,13 +49,9 @@ export interface DeltaNetOptions {
   readonly projection?: LinearOptions
 }
 
-export type DeltaNetState = {
+export type DeltaNetState = QkvTails & {
   /** `[B, H, K, V]` */
   readonly memory: Tensor
-  /** Last inputs of the convolutions; null without them. */
-  readonly qTail: Tensor | null
-  readonly kTail: Tensor | null
-  readonly vTail: Tensor | null
 }
 
 /**
@@ -105,9 +105,7 @@ export class DeltaNet extends Module implements SequenceMixer<DeltaNetState> {
   initialState(batch: number): DeltaNetState {
     return {
       memory: constant([batch, this.options.nHeads, this.dKey, this.dValue], 0),
-      qTail: this.qConv?.initialState(batch) ?? null,
-      kTail: this.kConv?.initialState(batch) ?? null,
-      vTail: this.vConv?.initialState(batch) ?? null,
+      ...emptyTails(this, batch),
     }
   }
 
@@ -116,21 +114,20 @@ export class DeltaNet extends Module implements SequenceMixer<DeltaNetState> {
     const { B, T } = dims('DeltaNet.forward x', x, 'B T D', { D: dModel })
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('DeltaNet.forward', pass, B, T)
-    const qc = convolved(this.qConv, this.qProj.forward(x), before.qTail, pass)
-    const kc = convolved(this.kConv, this.kProj.forward(x), before.kTail, pass)
-    const vc = convolved(this.vConv, this.vProj.forward(x), before.vTail, pass)
+    const projected = { q: this.qProj.forward(x), k: this.kProj.forward(x), v: this.vProj.forward(x) }
+    const { q, k, v, tails } = convolvedQkv(this, projected, before, pass)
     const heads = (y: Tensor): Tensor => {
       const active = reshape(qkActivation(y), [B, T, H, this.dKey])
       return qkNorm === 'length' ? unitLength(active) : div(active, sum(active, -1, true))
     }
     let beta: Tensor = this.bProj ? sigmoid(this.bProj.forward(x)) : ones([B, T, H])
     if (allowNegEigval) beta = mul(beta, 2)
-    if (gaps !== null) beta = mul(beta, expandDims(gaps.tokens, 2))
+    beta = atTokens(beta, gaps)
     const { o, state: memory } = deltaRule(
       {
-        q: heads(qc.y),
-        k: heads(kc.y),
-        v: reshape(silu(vc.y), [B, T, H, this.dValue]),
+        q: heads(q),
+        k: heads(k),
+        v: reshape(silu(v), [B, T, H, this.dValue]),
         beta,
         ...(gaps && { resets: gaps.starts }),
         state: before.memory,
@@ -141,12 +138,11 @@ export class DeltaNet extends Module implements SequenceMixer<DeltaNetState> {
     pass?.record?.record('memory', memory)
     return {
       y: this.oProj.forward(gatedReadout(o, this.oNorm, this.gProj?.forward(x))),
-      state: { memory, qTail: qc.tail, kTail: kc.tail, vTail: vc.tail },
+      state: { memory, ...tails },
     }
   }
 
   stateBytes(): number {
-    const { nHeads: H, convWidth } = this.options
-    return 4 * H * (this.dKey * this.dValue + Math.max(0, convWidth - 1) * (2 * this.dKey + this.dValue))
+    return 4 * this.options.nHeads * this.dKey * this.dValue + tailBytes(this.qConv, this.kConv, this.vConv)
   }
 }

@@ -2,11 +2,10 @@ import {
   dims,
   Embedding,
   gapsOf,
-  Linear,
+  HeadMaps,
   type LinearOptions,
   type Mixed,
   type MixerTraits,
-  Module,
   type Pass,
   positionsOf,
   type Rng,
@@ -52,27 +51,17 @@ export interface EncoderAttentionOptions {
  * Paper: Devlin et al. 2018, arXiv:1810.04805, section 3; distances: Shaw et al. 2018, arXiv:1803.02155, section 3.2, and
  * Huang et al. 2020, arXiv:2009.13658, section 4.
  */
-export class EncoderAttention extends Module implements SequenceMixer<null> {
+export class EncoderAttention extends HeadMaps implements SequenceMixer<null> {
   readonly traits: MixerTraits = { causal: false, padding: true, constantState: true }
-  readonly qProj: Linear
-  readonly kProj: Linear
-  readonly vProj: Linear
-  readonly oProj: Linear
   readonly distances: Embedding | null
 
   constructor(
     private readonly options: EncoderAttentionOptions,
     rng: Rng,
   ) {
-    super()
-    const { dModel, nHeads, dHead, distances, projection = { bias: false } } = options
-    const width = nHeads * dHead
+    const { dHead, distances } = options
     // what adds the same to all scores of a query changes no weight
-    const biasTrainable = distances?.of === 'query and key'
-    this.qProj = new Linear(dModel, width, rng, projection)
-    this.kProj = new Linear(dModel, width, rng, { ...projection, biasTrainable })
-    this.vProj = new Linear(dModel, width, rng, projection)
-    this.oProj = new Linear(width, dModel, rng, projection)
+    super('EncoderAttention', { ...options, keyBiasTrainable: distances?.of === 'query and key' }, rng)
     this.distances = distances && new Embedding(2 * distances.positions - 1, dHead, rng, distances.std)
   }
 
@@ -81,10 +70,8 @@ export class EncoderAttention extends Module implements SequenceMixer<null> {
   }
 
   forward(x: Tensor, _state?: null, pass?: Pass): Mixed<null> {
-    const { dModel, nHeads: H, dHead: K } = this.options
-    const { B, T } = dims('EncoderAttention.forward x', x, 'B T D', { D: dModel })
-    const heads = (proj: Linear): Tensor => reshape(proj.forward(x), [B, T, H, K])
-    const [q, k, v] = [heads(this.qProj), heads(this.kProj), heads(this.vProj)]
+    const { B, T } = dims('EncoderAttention.forward x', x, 'B T D', { D: this.options.dModel })
+    const [q, k, v] = [this.heads(this.qProj, x), this.heads(this.kProj, x), this.heads(this.vProj, x)]
     const gaps = gapsOf('EncoderAttention.forward', pass, B, T)
     const documents = gaps && pass?.resets ? cumsum(gaps.starts, 1) : null
     const positions = gaps ? cast(positionsOf(gaps, zeros([B, 1])).positions, 'float32') : null
@@ -101,7 +88,7 @@ export class EncoderAttention extends Module implements SequenceMixer<null> {
     )
     pass?.record?.record('queries', q)
     pass?.record?.record('keys', k)
-    return { y: this.oProj.forward(reshape(o, [B, T, H * K])), state: null }
+    return { y: this.fromHeads(o), state: null }
   }
 
   /** What distances add to the scores, `[B, H, T, T]`; positions `[B, T]`, null where they are those of the tokens. */

@@ -1,6 +1,8 @@
 import {
+  atTokens,
   constant,
   dims,
+  extended,
   type Gaps,
   gapsOf,
   Linear,
@@ -19,20 +21,10 @@ import {
   type SequenceMixer,
   type State,
   softmaxAttention,
+  timesOf,
 } from '@mneme/core-tensor'
-import {
-  add,
-  expandDims,
-  mul,
-  ones,
-  reshape,
-  sigmoid,
-  sub,
-  type Tensor,
-  tensor1d,
-  type Variable,
-} from '@tensorflow/tfjs-core'
-import { emptyCache, joined, type KvCache, placement, turned } from './key-cache.js'
+import { add, mul, ones, reshape, sigmoid, sub, type Tensor, tensor1d, type Variable } from '@tensorflow/tfjs-core'
+import { emptyCache, type KvCache, placement, turned } from './key-cache.js'
 
 /** Where forget gates come from: the token, a learned value a head, or a fixed one. */
 export type ForgetGate =
@@ -103,8 +95,7 @@ export class ForgettingAttention extends Module implements SequenceMixer<Forgett
   ) {
     super()
     const { dModel: D, nHeads: H, nKvHeads: G, dHead: K, gate, projection = { bias: false } } = options
-    if (H % G !== 0)
-      throw new RangeError(`ForgettingAttention nHeads: expected a multiple of nKvHeads = ${G}, got ${H}.`)
+    timesOf('ForgettingAttention nHeads', H, 'nKvHeads', G)
     const linear = (dOut: number, dIn = D): Linear => new Linear(dIn, dOut, rng, projection)
     const plain = (dOut: number): Linear => new Linear(D, dOut, rng, { ...projection, bias: false })
     this.qProj = linear(H * K)
@@ -143,10 +134,9 @@ export class ForgettingAttention extends Module implements SequenceMixer<Forgett
     const normed = (norm: RMSNorm | null, y: Tensor): Tensor => (norm === null ? y : norm.forward(y))
     const turn = (y: Tensor, heads: number): Tensor =>
       turned(this.rotary, reshape(y, [B, T, heads, K]), before.cache.position, place)
-    const keys = joined(before.cache.keys, turn(normed(this.kNorm, k.y), G))
-    const values = joined(before.cache.values, reshape(v.y, [B, T, G, K]))
-    const gates = this.logGates(x)
-    const logForget = joined(before.logForget, gaps === null ? gates : mul(gates, expandDims(gaps.tokens, 2)))
+    const keys = extended(before.cache.keys, turn(normed(this.kNorm, k.y), G))
+    const values = extended(before.cache.values, reshape(v.y, [B, T, G, K]))
+    const logForget = extended(before.logForget, atTokens(this.logGates(x), gaps))
     const { o } = softmaxAttention(
       { q: turn(normed(this.qNorm, this.qProj.forward(x)), H), k: keys, v: values, logForget, ...place.inputs },
       { causal: true },

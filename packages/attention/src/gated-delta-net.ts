@@ -1,8 +1,11 @@
 import {
+  atTokens,
   constant,
+  convolvedQkv,
   deltaRule,
   dims,
   draw,
+  emptyTails,
   gapsOf,
   Linear,
   type LinearOptions,
@@ -11,26 +14,18 @@ import {
   Module,
   type Pass,
   parameter,
+  type QkvTails,
   RMSNorm,
   type Rng,
   type SequenceMixer,
   ShortConv,
   silu,
+  tailBytes,
   timeStepBias,
+  timesOf,
   unitLength,
 } from '@mneme/core-tensor'
-import {
-  add,
-  exp,
-  expandDims,
-  mul,
-  neg,
-  reshape,
-  sigmoid,
-  softplus,
-  type Tensor,
-  type Variable,
-} from '@tensorflow/tfjs-core'
+import { add, exp, mul, neg, reshape, sigmoid, softplus, type Tensor, type Variable } from '@tensorflow/tfjs-core'
 import { gatedReadout, repeated } from './heads.js'
 
 export interface GatedDeltaNetOptions {
@@ -52,13 +47,9 @@ export interface GatedDeltaNetOptions {
   readonly projection?: LinearOptions
 }
 
-export interface GatedDeltaNetState {
-  readonly [name: string]: Tensor
+export type GatedDeltaNetState = QkvTails<Tensor> & {
   /** `[B, HV, K, V]` */
   readonly memory: Tensor
-  readonly qTail: Tensor
-  readonly kTail: Tensor
-  readonly vTail: Tensor
 }
 
 /**
@@ -105,9 +96,7 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
       normEps,
       projection = { bias: false },
     } = options
-    if (nVHeads % nHeads !== 0) {
-      throw new RangeError(`GatedDeltaNet nVHeads: expected a multiple of nHeads = ${nHeads}, got ${nVHeads}.`)
-    }
+    timesOf('GatedDeltaNet nVHeads', nVHeads, 'nHeads', nHeads)
     this.dValue = Math.trunc(dHead * expandV)
     const [keyWidth, valueWidth] = [nHeads * dHead, nVHeads * this.dValue]
     this.qProj = new Linear(dModel, keyWidth, rng, projection)
@@ -129,9 +118,7 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
     const { nVHeads, dHead } = this.options
     return {
       memory: constant([batch, nVHeads, dHead, this.dValue], 0),
-      qTail: this.qConv.initialState(batch),
-      kTail: this.kConv.initialState(batch),
-      vTail: this.vConv.initialState(batch),
+      ...emptyTails(this, batch),
     }
   }
 
@@ -140,23 +127,19 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
     const { B, T } = dims('GatedDeltaNet.forward x', x, 'B T D', { D: dModel })
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('GatedDeltaNet.forward', pass, B, T)
-    const qc = this.qConv.forward(this.qProj.forward(x), before.qTail, pass)
-    const kc = this.kConv.forward(this.kProj.forward(x), before.kTail, pass)
-    const vc = this.vConv.forward(this.vProj.forward(x), before.vTail, pass)
+    const projected = { q: this.qProj.forward(x), k: this.kProj.forward(x), v: this.vProj.forward(x) }
+    const { q, k, v, tails } = convolvedQkv(this, projected, before, pass)
     const heads = (y: Tensor): Tensor => repeated(unitLength(reshape(silu(y), [B, T, nHeads, dHead])), nVHeads / nHeads)
     let beta = sigmoid(this.bProj.forward(x)) // [B, T, HV]
     if (allowNegEigval) beta = mul(beta, 2)
-    let logDecay = neg(mul(exp(this.logRate), softplus(add(this.aProj.forward(x), this.rateBias))))
-    if (gaps !== null) {
-      const tokens = expandDims(gaps.tokens, 2)
-      beta = mul(beta, tokens)
-      logDecay = mul(logDecay, tokens)
-    }
+    beta = atTokens(beta, gaps)
+    const rate = mul(exp(this.logRate), softplus(add(this.aProj.forward(x), this.rateBias)))
+    const logDecay = atTokens(neg(rate), gaps)
     const { o, state: memory } = deltaRule(
       {
-        q: heads(qc.y),
-        k: heads(kc.y),
-        v: reshape(silu(vc.y), [B, T, nVHeads, this.dValue]),
+        q: heads(q),
+        k: heads(k),
+        v: reshape(silu(v), [B, T, nVHeads, this.dValue]),
         beta,
         logDecay,
         ...(gaps && { resets: gaps.starts }),
@@ -169,13 +152,12 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
     pass?.record?.record('memory', memory)
     return {
       y: this.oProj.forward(gatedReadout(o, this.oNorm, this.gProj?.forward(x))),
-      state: { memory, qTail: qc.tail, kTail: kc.tail, vTail: vc.tail },
+      state: { memory, ...tails },
     }
   }
 
   stateBytes(): number {
-    const { nHeads, nVHeads, dHead, convWidth } = this.options
-    const memory = nVHeads * dHead * this.dValue
-    return 4 * (memory + (convWidth - 1) * (2 * nHeads * dHead + nVHeads * this.dValue))
+    const { nVHeads, dHead } = this.options
+    return 4 * nVHeads * dHead * this.dValue + tailBytes(this.qConv, this.kConv, this.vConv)
   }
 }

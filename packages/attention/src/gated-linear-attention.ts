@@ -1,8 +1,10 @@
 import {
   type Activation,
+  atTokens,
   constant,
-  convolved,
+  convolvedQkv,
   dims,
+  emptyTails,
   gapsOf,
   gatedLinearAttention,
   Linear,
@@ -12,13 +14,16 @@ import {
   type MixerTraits,
   Module,
   type Pass,
+  type QkvTails,
   RMSNorm,
   type Rng,
   type SequenceMixer,
   ShortConv,
   silu,
+  tailBytes,
+  timesOf,
 } from '@mneme/core-tensor'
-import { expandDims, maximum, mul, reshape, type Tensor } from '@tensorflow/tfjs-core'
+import { maximum, mul, reshape, type Tensor } from '@tensorflow/tfjs-core'
 import { gatedReadout, headWidth, repeated } from './heads.js'
 
 export interface GlaOptions {
@@ -47,13 +52,9 @@ export interface GlaOptions {
   readonly projection?: LinearOptions
 }
 
-export type GlaState = {
+export type GlaState = QkvTails & {
   /** `[B, H, K, V]` */
   readonly memory: Tensor
-  /** Last inputs of the convolutions; null without them. */
-  readonly qTail: Tensor | null
-  readonly kTail: Tensor | null
-  readonly vTail: Tensor | null
 }
 
 /**
@@ -88,7 +89,7 @@ export class GLA extends Module implements SequenceMixer<GlaState> {
   ) {
     super()
     const { dModel: D, nHeads: H, nKvHeads: G, expandK, expandV, convWidth, projection = { bias: false } } = options
-    if (H % G !== 0) throw new RangeError(`GLA nHeads: expected a multiple of nKvHeads = ${G}, got ${H}.`)
+    timesOf('GLA nHeads', H, 'nKvHeads', G)
     this.dKey = headWidth('GLA expandK', D, expandK, H)
     this.dValue = headWidth('GLA expandV', D, expandV, H)
     const linear = (dIn: number, dOut: number): Linear => new Linear(dIn, dOut, rng, projection)
@@ -112,9 +113,7 @@ export class GLA extends Module implements SequenceMixer<GlaState> {
   initialState(batch: number): GlaState {
     return {
       memory: constant([batch, this.options.nHeads, this.dKey, this.dValue], 0),
-      qTail: this.qConv?.initialState(batch) ?? null,
-      kTail: this.kConv?.initialState(batch) ?? null,
-      vTail: this.vConv?.initialState(batch) ?? null,
+      ...emptyTails(this, batch),
     }
   }
 
@@ -123,26 +122,20 @@ export class GLA extends Module implements SequenceMixer<GlaState> {
     const { B, T } = dims('GLA.forward x', x, 'B T D', { D: dModel })
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('GLA.forward', pass, B, T)
-    const qc = convolved(this.qConv, this.qProj.forward(x), before.qTail, pass)
-    const kc = convolved(this.kConv, this.kProj.forward(x), before.kTail, pass)
-    const vc = convolved(this.vConv, this.vProj.forward(x), before.vTail, pass)
+    const projected = { q: this.qProj.forward(x), k: this.kProj.forward(x), v: this.vProj.forward(x) }
+    const { q, k, v, tails } = convolvedQkv(this, projected, before, pass)
     const active = (y: Tensor): Tensor => (this.qConv ? silu(y) : y)
     const mapped = (y: Tensor): Tensor => (featureMap ? featureMap(active(y)) : active(y))
     const heads = (y: Tensor, width: number): Tensor => repeated(reshape(y, [B, T, G, width]), H / G)
     const [narrow, wide] = this.gkProj
     let logDecay = mul(logSigmoid(wide.forward(narrow.forward(x))), 1 / gateTemperature)
     if (minLogDecay !== null) logDecay = maximum(logDecay, minLogDecay)
-    let k = mapped(kc.y)
-    if (gaps !== null) {
-      const tokens = expandDims(gaps.tokens, 2)
-      logDecay = mul(logDecay, tokens)
-      k = mul(k, tokens)
-    }
+    logDecay = atTokens(logDecay, gaps)
     const { o, state: memory } = gatedLinearAttention(
       {
-        q: reshape(mapped(qc.y), [B, T, H, this.dKey]),
-        k: heads(k, this.dKey),
-        v: heads(active(vc.y), this.dValue),
+        q: reshape(mapped(q), [B, T, H, this.dKey]),
+        k: heads(atTokens(mapped(k), gaps), this.dKey),
+        v: heads(active(v), this.dValue),
         logDecay: heads(logDecay, this.dKey),
         ...(gaps && { resets: gaps.starts }),
         state: before.memory,
@@ -153,13 +146,11 @@ export class GLA extends Module implements SequenceMixer<GlaState> {
     pass?.record?.record('memory', memory)
     return {
       y: this.oProj.forward(gatedReadout(o, this.gNorm, this.gProj?.forward(x))),
-      state: { memory, qTail: qc.tail, kTail: kc.tail, vTail: vc.tail },
+      state: { memory, ...tails },
     }
   }
 
   stateBytes(): number {
-    const { nHeads: H, nKvHeads: G, convWidth } = this.options
-    const tails = Math.max(0, convWidth - 1) * ((H + G) * this.dKey + G * this.dValue)
-    return 4 * (H * this.dKey * this.dValue + tails)
+    return 4 * this.options.nHeads * this.dKey * this.dValue + tailBytes(this.qConv, this.kConv, this.vConv)
   }
 }

@@ -1,14 +1,16 @@
 import {
+  bySegments,
   constant,
   dims,
   eluPlusOne,
-  Linear,
+  extended,
+  HeadMaps,
   type LinearOptions,
   type Mixed,
   type MixerTraits,
-  Module,
   type Pass,
   parameter,
+  pieceOf,
   type Rng,
   Rotary,
   type RotaryOptions,
@@ -17,10 +19,10 @@ import {
   type SequenceMixer,
   type State,
   softmaxAttention,
+  wholeNumber,
 } from '@mneme/core-tensor'
 import {
   add,
-  concat,
   cos,
   div,
   matMul,
@@ -30,7 +32,6 @@ import {
   reshape,
   sigmoid,
   sin,
-  slice,
   sub,
   sum,
   type Tensor,
@@ -38,7 +39,6 @@ import {
   transpose,
   type Variable,
 } from '@tensorflow/tfjs-core'
-import { joined } from './key-cache.js'
 
 export interface InfiniAttentionOptions {
   readonly dModel: number
@@ -84,12 +84,8 @@ const LEAST = 1e-10
  * has none. State: M `[B, H, K, K]`, z, and the keys and values of the open segment; bounded. Time O(T (L + K) K) a head.
  * Paper: Munkhdalai et al. 2024, arXiv:2404.07143, section 2.
  */
-export class InfiniAttention extends Module implements SequenceMixer<InfiniState> {
+export class InfiniAttention extends HeadMaps implements SequenceMixer<InfiniState> {
   readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
-  readonly qProj: Linear
-  readonly kProj: Linear
-  readonly vProj: Linear
-  readonly oProj: Linear
   /** g, before its sigmoid. */
   readonly gate: Variable
   /** Angle that each pair of features turns by in a token, where it is stored; not trained. */
@@ -100,23 +96,9 @@ export class InfiniAttention extends Module implements SequenceMixer<InfiniState
     private readonly options: InfiniAttentionOptions,
     rng: Rng,
   ) {
-    super()
-    const {
-      dModel: D,
-      nHeads: H,
-      dHead: K,
-      segment,
-      rotary: positions,
-      gateInit,
-      projection = { bias: false },
-    } = options
-    if (!(Number.isInteger(segment) && segment >= 1)) {
-      throw new RangeError(`InfiniAttention segment: expected a whole number of tokens, at least 1, got ${segment}.`)
-    }
-    this.qProj = new Linear(D, H * K, rng, projection)
-    this.kProj = new Linear(D, H * K, rng, projection)
-    this.vProj = new Linear(D, H * K, rng, projection)
-    this.oProj = new Linear(H * K, D, rng, projection)
+    super('InfiniAttention', options, rng)
+    const { nHeads: H, dHead: K, segment, rotary: positions, gateInit } = options
+    wholeNumber('InfiniAttention segment', segment, 'tokens')
     this.gate = parameter(constant([H], gateInit))
     const frequencies = Float32Array.from({ length: K / 2 }, (_, m) => 10000 ** ((-2 * m) / K))
     this.frequencies = positions === 'stored' ? parameter(tensor1d(frequencies), false) : null
@@ -136,28 +118,22 @@ export class InfiniAttention extends Module implements SequenceMixer<InfiniState
 
   forward(x: Tensor, state?: InfiniState, pass?: Pass): Mixed<InfiniState> {
     refusePadding('InfiniAttention.forward', pass)
-    const { nHeads: H, dHead: K, segment } = this.options
-    const { B, T } = dims('InfiniAttention.forward x', x, 'B T D', { D: this.options.dModel })
-    const heads = (proj: Linear): Tensor => reshape(proj.forward(x), [B, T, H, K])
-    const [q, k, v] = [heads(this.qProj), heads(this.kProj), heads(this.vProj)]
-    const outputs: Tensor[] = []
-    let current = state ?? this.initialState(B)
-    for (let t = 0; t < T; ) {
-      const size = Math.min(T - t, segment - (current.position % segment))
-      const piece = (y: Tensor): Tensor => slice(y, [0, t, 0, 0], [B, size, H, K])
+    const { dModel, segment } = this.options
+    const { B, T } = dims('InfiniAttention.forward x', x, 'B T D', { D: dModel })
+    const [q, k, v] = [this.heads(this.qProj, x), this.heads(this.kProj, x), this.heads(this.vProj, x)]
+    const left = ({ position }: InfiniState): number => segment - (position % segment)
+    const { y: o, state: after } = bySegments<InfiniState>(T, state ?? this.initialState(B), left, (tokens, before) => {
       const open = {
-        ...current,
-        keys: joined(current.keys, piece(k)),
-        values: joined(current.values, piece(v)),
-        position: current.position + size,
+        ...before,
+        keys: extended(before.keys, pieceOf(k, tokens, 1)),
+        values: extended(before.values, pieceOf(v, tokens, 1)),
+        position: before.position + tokens.size,
       }
-      outputs.push(this.attend(piece(q), open, current.position))
-      current = open.position % segment === 0 ? this.written(open) : open
-      t += size
-    }
-    pass?.record?.record('memory', current.memory)
-    const o = outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1)
-    return { y: this.oProj.forward(reshape(o, [B, T, H * K])), state: current }
+      const y = this.attend(pieceOf(q, tokens, 1), open, before.position)
+      return { y, state: open.position % segment === 0 ? this.written(open) : open }
+    })
+    pass?.record?.record('memory', after.memory)
+    return { y: this.fromHeads(o), state: after }
   }
 
   /** Queries of the newest tokens of the open segment. `[B, T, H, K]` */

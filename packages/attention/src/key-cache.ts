@@ -1,18 +1,5 @@
-import type { Gaps, Rotary, State } from '@mneme/core-tensor'
-import {
-  add,
-  cast,
-  concat,
-  cumsum,
-  fill,
-  maximum,
-  mul,
-  ones,
-  reshape,
-  slice,
-  sub,
-  type Tensor,
-} from '@tensorflow/tfjs-core'
+import { extended, type Gaps, type Rotary, type State } from '@mneme/core-tensor'
+import { add, cast, cumsum, fill, maximum, mul, ones, reshape, slice, sub, type Tensor } from '@tensorflow/tfjs-core'
 
 /** Keys and values so far. What a query may see is kept with them as document numbers, once padding or packing appears. */
 export interface KvCache {
@@ -44,11 +31,6 @@ export const emptyCache: KvCache = {
   usage: null,
 }
 
-/** What came before, and what comes now, along time. */
-export function joined(before: Tensor | null, now: Tensor): Tensor {
-  return before === null ? now : concat([before, now], 1)
-}
-
 export interface Placement {
   /** Positions of the tokens, padding left out, int32 `[B, T]`; null where every row counts on from the same one. */
   readonly positions: Tensor | null
@@ -72,7 +54,7 @@ export function placement(state: KvCache, gaps: Gaps | null, B: number, T: numbe
   const queryDocuments = sub(mul(add(current, 1), tokens), 1)
   const past = state.keys === null ? 0 : (state.keys.shape[1] as number)
   const known = past === 0 ? null : (state.documents ?? fill([B, past], 0))
-  const keyDocuments = joined(known, queryDocuments)
+  const keyDocuments = extended(known, queryDocuments)
   const last = (x: Tensor): Tensor => reshape(slice(x, [0, T - 1], [B, 1]), [B])
   return {
     positions: cast(maximum(sub(counted, 1), 0), 'int32'),

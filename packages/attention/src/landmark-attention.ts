@@ -1,10 +1,10 @@
 import {
   dims,
-  Linear,
+  extended,
+  HeadMaps,
   type LinearOptions,
   type Mixed,
   type MixerTraits,
-  Module,
   type Pass,
   type Rng,
   Rotary,
@@ -12,6 +12,7 @@ import {
   refusePadding,
   type SequenceMixer,
   stopGradient,
+  wholeNumber,
 } from '@mneme/core-tensor'
 import {
   add,
@@ -39,7 +40,6 @@ import {
   topk,
   transpose,
 } from '@tensorflow/tfjs-core'
-import { joined } from './key-cache.js'
 
 export interface LandmarkAttentionOptions {
   readonly dModel: number
@@ -72,29 +72,17 @@ export type LandmarkState = {
  * Paper: Mohtashami and Jaggi 2023, arXiv:2305.16300, section 3.
  * Differs: retrieved blocks keep their own positions.
  */
-export class LandmarkAttention extends Module implements SequenceMixer<LandmarkState> {
+export class LandmarkAttention extends HeadMaps implements SequenceMixer<LandmarkState> {
   readonly traits: MixerTraits = { causal: true, padding: false, constantState: false }
-  readonly qProj: Linear
-  readonly kProj: Linear
-  readonly vProj: Linear
-  readonly oProj: Linear
   private readonly rotary: Rotary | null
 
   constructor(
     private readonly options: LandmarkAttentionOptions,
     rng: Rng,
   ) {
-    super()
-    const { dModel: D, nHeads: H, dHead: K, block, retrieved, projection = { bias: false } } = options
-    for (const [name, value] of Object.entries({ block, retrieved: retrieved ?? 1 })) {
-      if (!(Number.isInteger(value) && value >= 1)) {
-        throw new RangeError(`LandmarkAttention ${name}: expected a whole number, at least 1, got ${value}.`)
-      }
-    }
-    this.qProj = new Linear(D, H * K, rng, projection)
-    this.kProj = new Linear(D, H * K, rng, projection)
-    this.vProj = new Linear(D, H * K, rng, projection)
-    this.oProj = new Linear(H * K, D, rng, projection)
+    super('LandmarkAttention', options, rng)
+    wholeNumber('LandmarkAttention block', options.block)
+    wholeNumber('LandmarkAttention retrieved', options.retrieved ?? 1)
     this.rotary = options.rotary === null ? null : new Rotary(options.rotary)
   }
 
@@ -106,15 +94,14 @@ export class LandmarkAttention extends Module implements SequenceMixer<LandmarkS
     refusePadding('LandmarkAttention.forward', pass)
     const { dModel, nHeads: H, dHead: K, block, retrieved } = this.options
     const { B, T } = dims('LandmarkAttention.forward x', x, 'B T D', { D: dModel })
-    const heads = (proj: Linear): Tensor => reshape(proj.forward(x), [B, T, H, K])
     const turn = (y: Tensor): Tensor => this.rotary?.forward(y, state.position) ?? y
-    const keys = joined(state.keys, turn(heads(this.kProj)))
-    const values = joined(state.values, heads(this.vProj))
-    const weights = tokenWeights(turn(heads(this.qProj)), keys, block, retrieved)
+    const keys = extended(state.keys, turn(this.heads(this.kProj, x)))
+    const values = extended(state.values, this.heads(this.vProj, x))
+    const weights = tokenWeights(turn(this.heads(this.qProj, x)), keys, block, retrieved)
     pass?.record?.record('weights', amongKeys(weights, keys, block))
     const o = reshape(matMul(weights, grouped(values, block).tokens), [B, H, T, K])
     return {
-      y: this.oProj.forward(reshape(transpose(o, [0, 2, 1, 3]), [B, T, H * K])),
+      y: this.fromHeads(transpose(o, [0, 2, 1, 3])),
       state: { keys, values, position: state.position + T },
     }
   }

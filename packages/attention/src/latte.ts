@@ -9,6 +9,7 @@ import {
   type Pass,
   type Rng,
   type SequenceMixer,
+  timesOf,
 } from '@mneme/core-tensor'
 import { div, einsum, exp, max, maximum, mul, reshape, softmax, sub, sum, type Tensor } from '@tensorflow/tfjs-core'
 import { emptyPrefix, type PrefixState, prefixAttention, prefixBytes } from './prefix-attention.js'
@@ -49,11 +50,8 @@ export class Latte extends Module implements SequenceMixer<PrefixState> {
   ) {
     super()
     const { dModel: D, nHeads: H, slots, projection = { bias: false } } = options
-    for (const [name, width] of Object.entries({ dModel: D, slots })) {
-      if (width % H !== 0) throw new RangeError(`Latte ${name}: expected a multiple of nHeads = ${H}, got ${width}.`)
-    }
-    this.slots = slots / H
-    this.dValue = D / H
+    this.slots = timesOf('Latte slots', slots, 'nHeads', H)
+    this.dValue = timesOf('Latte dModel', D, 'nHeads', H)
     this.qProj = new Linear(D, slots, rng, projection)
     this.kProj = new Linear(D, slots, rng, projection)
     this.vProj = new Linear(D, D, rng, projection)

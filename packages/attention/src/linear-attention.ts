@@ -1,13 +1,13 @@
 import {
+  atTokens,
   constant,
   dims,
   type Gaps,
   gapsOf,
-  Linear,
+  HeadMaps,
   type LinearOptions,
   type Mixed,
   type MixerTraits,
-  Module,
   normalisedLinearAttention,
   type Pass,
   type Rng,
@@ -54,23 +54,14 @@ const LOGARITHMIC_EPS = 1e-18
  * arXiv:2009.14794.
  * Differs: random features are scaled by their running maximum, not by that of the whole text, which would look ahead.
  */
-export class LinearAttention extends Module implements SequenceMixer<LinearAttentionState> {
+export class LinearAttention extends HeadMaps implements SequenceMixer<LinearAttentionState> {
   readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
-  readonly qProj: Linear
-  readonly kProj: Linear
-  readonly vProj: Linear
-  readonly oProj: Linear
 
   constructor(
     private readonly options: LinearAttentionOptions,
     rng: Rng,
   ) {
-    super()
-    const { dModel: D, nHeads: H, dHead: K, projection = {} } = options
-    this.qProj = new Linear(D, H * K, rng, projection)
-    this.kProj = new Linear(D, H * K, rng, projection)
-    this.vProj = new Linear(D, H * K, rng, projection)
-    this.oProj = new Linear(H * K, D, rng, projection)
+    super('LinearAttention', { projection: {}, ...options }, rng)
   }
 
   initialState(batch: number): LinearAttentionState {
@@ -84,12 +75,12 @@ export class LinearAttention extends Module implements SequenceMixer<LinearAtten
   }
 
   forward(x: Tensor, state?: LinearAttentionState, pass?: Pass): Mixed<LinearAttentionState> {
-    const { dModel, nHeads: H, dHead: K, featureMap, eps, chunk } = this.options
+    const { dModel, featureMap, eps, chunk } = this.options
     const { B, T } = dims('LinearAttention.forward x', x, 'B T D', { D: dModel })
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('LinearAttention.forward', pass, B, T)
-    const heads = (proj: Linear): Tensor => reshape(proj.forward(x), [B, T, H, K])
-    const scaled = scaledFeatures(featureMap, heads(this.qProj), heads(this.kProj), before.top, gaps)
+    const [q, k] = [this.heads(this.qProj, x), this.heads(this.kProj, x)]
+    const scaled = scaledFeatures(featureMap, q, k, before.top, gaps)
     const {
       o,
       state: memory,
@@ -97,8 +88,8 @@ export class LinearAttention extends Module implements SequenceMixer<LinearAtten
     } = normalisedLinearAttention(
       {
         q: scaled.q,
-        k: gaps === null ? scaled.k : mul(scaled.k, reshape(gaps.tokens, [B, T, 1, 1])),
-        v: heads(this.vProj),
+        k: atTokens(scaled.k, gaps),
+        v: this.heads(this.vProj, x),
         ...(scaled.logDecay && { logDecay: scaled.logDecay }),
         ...(gaps && { resets: gaps.starts }),
         state: before.memory,
@@ -107,7 +98,7 @@ export class LinearAttention extends Module implements SequenceMixer<LinearAtten
       { chunk, scale: 1, eps: featureMap.logarithmic ? LOGARITHMIC_EPS : eps },
     )
     pass?.record?.record('memory', memory)
-    return { y: this.oProj.forward(reshape(o, [B, T, H * K])), state: { memory, normaliser, top: scaled.top } }
+    return { y: this.fromHeads(o), state: { memory, normaliser, top: scaled.top } }
   }
 
   stateBytes(): number {

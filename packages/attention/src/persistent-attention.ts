@@ -1,10 +1,10 @@
 import {
   dims,
-  Linear,
+  extended,
+  HeadMaps,
   type LinearOptions,
   type Mixed,
   type MixerTraits,
-  Module,
   normal,
   type Pass,
   parameter,
@@ -13,6 +13,7 @@ import {
   type SequenceMixer,
   shiftedByQuery,
   softmaxAttention,
+  wholeNumber,
 } from '@mneme/core-tensor'
 import {
   concat,
@@ -28,7 +29,6 @@ import {
   transpose,
   type Variable,
 } from '@tensorflow/tfjs-core'
-import { joined } from './key-cache.js'
 
 export interface PersistentAttentionOptions {
   readonly dModel: number
@@ -59,12 +59,8 @@ export type PersistentState = {
  * Differs: before the first token there is nothing, where the published code attends to zeros; gradients reach cached keys;
  * the span is fixed.
  */
-export class PersistentAttention extends Module implements SequenceMixer<PersistentState> {
+export class PersistentAttention extends HeadMaps implements SequenceMixer<PersistentState> {
   readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
-  readonly qProj: Linear
-  readonly kProj: Linear
-  readonly vProj: Linear
-  readonly oProj: Linear
   /** P, `[H, N, K]` */
   readonly slotKeys: Variable
   /** R, `[H, N, K]` */
@@ -77,17 +73,10 @@ export class PersistentAttention extends Module implements SequenceMixer<Persist
     rng: Rng,
     distanceKeys?: Variable,
   ) {
-    super()
-    const { dModel: D, nHeads: H, dHead: K, span, slots: N, projection = { bias: false } } = options
-    for (const [name, value] of Object.entries({ span, slots: N })) {
-      if (!(Number.isInteger(value) && value >= 1)) {
-        throw new RangeError(`PersistentAttention ${name}: expected a whole number, at least 1, got ${value}.`)
-      }
-    }
-    this.qProj = new Linear(D, H * K, rng, projection)
-    this.kProj = new Linear(D, H * K, rng, projection)
-    this.vProj = new Linear(D, H * K, rng, projection)
-    this.oProj = new Linear(H * K, D, rng, projection)
+    super('PersistentAttention', options, rng)
+    const { nHeads: H, dHead: K, span, slots: N } = options
+    wholeNumber('PersistentAttention span', span)
+    wholeNumber('PersistentAttention slots', N)
     this.slotKeys = parameter(normal(rng, [H, N, K], K ** -0.5))
     this.slotValues = parameter(normal(rng, [H, N, K], N ** -0.5))
     this.distanceKeys = distanceKeys ?? parameter(normal(rng, [span, K], 1))
@@ -100,11 +89,10 @@ export class PersistentAttention extends Module implements SequenceMixer<Persist
   forward(x: Tensor, state: PersistentState = this.initialState(), pass?: Pass): Mixed<PersistentState> {
     refusePadding('PersistentAttention.forward', pass)
     const { dModel, nHeads: H, dHead: K, span, slots: N } = this.options
-    const { B, T } = dims('PersistentAttention.forward x', x, 'B T D', { D: dModel })
-    const heads = (proj: Linear): Tensor => reshape(proj.forward(x), [B, T, H, K])
-    const q = heads(this.qProj)
-    const keys = joined(state.keys, heads(this.kProj))
-    const values = joined(state.values, heads(this.vProj))
+    const { B } = dims('PersistentAttention.forward x', x, 'B T D', { D: dModel })
+    const q = this.heads(this.qProj, x)
+    const keys = extended(state.keys, this.heads(this.kProj, x))
+    const values = extended(state.values, this.heads(this.vProj, x))
     const S = keys.shape[1] as number
     // without the newest key every query stands one key further back than it is, and so does not see its own
     const seen = (slots: Tensor, scale: number, all: Tensor): Tensor => {
@@ -122,7 +110,7 @@ export class PersistentAttention extends Module implements SequenceMixer<Persist
     )
     const kept = (all: Tensor): Tensor => (S <= span ? all : slice(all, [0, S - span, 0, 0], [B, span, H, K]))
     return {
-      y: this.oProj.forward(reshape(o, [B, T, H * K])),
+      y: this.fromHeads(o),
       state: { keys: kept(keys), values: kept(values) },
     }
   }

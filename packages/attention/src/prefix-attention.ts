@@ -1,5 +1,5 @@
-import { constant, type Gaps, gatedLinearAttention, linearScan, overGaps, tokenAt } from '@mneme/core-tensor'
-import { div, exp, maximum, mul, reshape, sub, type Tensor } from '@tensorflow/tfjs-core'
+import { atTokens, constant, type Gaps, gatedLinearAttention, linearScan, overGaps, tokenAt } from '@mneme/core-tensor'
+import { div, exp, maximum, reshape, sub, type Tensor } from '@tensorflow/tfjs-core'
 import { NOTHING, runningMax } from './running-max.js'
 
 /** Sums over all tokens so far, each slot's divided by e^top. */
@@ -43,7 +43,7 @@ export function prefixAttention(
   const slots = (x: Tensor): Tensor => reshape(x, [B, H, L])
   const { top, logDecay } = runningMax(flat, reshape(state.top, [B, H * L]), gaps)
   const fresh = exp(sub(flat, top))
-  const weights = gaps === null ? fresh : mul(fresh, reshape(gaps.tokens, [B, T, 1]))
+  const weights = atTokens(fresh, gaps)
   const scan = overGaps(exp(logDecay), weights, gaps)
   const totals = linearScan({ ...scan, h0: reshape(state.totals, [B, H * L]) }).h
   // what has the greatest score counts as 1, so a row that has seen a token is never below

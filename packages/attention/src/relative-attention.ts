@@ -1,13 +1,16 @@
 import {
+  bySegments,
   constant,
   dims,
   distanceWaves,
+  extended,
   Linear,
   type LinearOptions,
   type Mixed,
   type MixerTraits,
   Module,
   type Pass,
+  pieceOf,
   type Rng,
   refusePadding,
   type SequenceMixer,
@@ -19,7 +22,6 @@ import {
 import {
   add,
   clone,
-  concat,
   matMul,
   mul,
   reshape,
@@ -106,21 +108,15 @@ export class RelativeAttention extends Module implements SequenceMixer<SegmentCa
 
   forward(x: Tensor, state?: SegmentCache, pass?: Pass): Mixed<SegmentCache> {
     refusePadding('RelativeAttention.forward', pass)
-    const { B, T, D } = dims('RelativeAttention.forward x', x, 'B T D', { D: this.options.dModel })
-    const outputs: Tensor[] = []
-    let current = state ?? this.initialState(B)
-    for (let t = 0; t < T; ) {
-      const filled = current.segment?.shape[1] ?? 0
-      const size = Math.min(T - t, this.options.segment - filled)
-      const piece = size === T ? x : slice(x, [0, t, 0], [B, size, D])
+    const { B, T } = dims('RelativeAttention.forward x', x, 'B T D', { D: this.options.dModel })
+    const left = ({ segment }: SegmentCache): number => this.options.segment - (segment?.shape[1] ?? 0)
+    return bySegments(T, state ?? this.initialState(B), left, (tokens, open) => {
       // the state must not hold the caller's own tensor, which whoever frees the state would free with it
-      const segment = current.segment === null ? clone(piece) : concat([current.segment, piece], 1)
-      const context = current.memory === null ? segment : concat([current.memory, segment], 1)
-      outputs.push(this.attend(context, size, pass))
-      current = filled + size === this.options.segment ? this.remember(context) : { memory: current.memory, segment }
-      t += size
-    }
-    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+      const segment = extended(open.segment, clone(pieceOf(x, tokens, 1)))
+      const context = extended(open.memory, segment)
+      const y = this.attend(context, tokens.size, pass)
+      return { y, state: tokens.size === left(open) ? this.remember(context) : { memory: open.memory, segment } }
+    })
   }
 
   /** Lets the last `size` tokens of the context look at all of it. */

@@ -1,4 +1,4 @@
-import { softmaxAttention } from '@mneme/core-tensor'
+import { softmaxAttention, wholeNumber } from '@mneme/core-tensor'
 import {
   add,
   concat,
@@ -82,9 +82,7 @@ export interface Ring {
 
 /** All devices in this process: passing on is a rotation. */
 export function inProcessRing(devices: number): Ring {
-  if (!(Number.isInteger(devices) && devices >= 1)) {
-    throw new RangeError(`inProcessRing devices: expected a whole number, at least 1, got ${devices}.`)
-  }
+  wholeNumber('inProcessRing devices', devices)
   return { devices, pass: (held) => [...held.slice(-1), ...held.slice(0, -1)] }
 }
 

@@ -1,4 +1,4 @@
-import { type Gaps, maxPlusScan, shifted, stopGradient } from '@mneme/core-tensor'
+import { atTokens, type Gaps, maxPlusScan, shifted, stopGradient } from '@mneme/core-tensor'
 import { add, expandDims, mul, sub, type Tensor, zerosLike } from '@tensorflow/tfjs-core'
 
 /** The maximum of nothing: lower than any score, and far from overflow when some are added. */
@@ -28,9 +28,8 @@ export function runningMax(scores: Tensor, before: Tensor, gaps: Gaps | null): R
     const { m } = maxPlusScan({ a: still, b: detached, m0 })
     return { top: m, logDecay: sub(shifted(m, m0), m) }
   }
-  const tokens = expandDims(gaps.tokens, 2)
   const starts = expandDims(gaps.starts, 2)
-  const seen = add(mul(detached, tokens), mul(sub(1, tokens), NOTHING))
+  const seen = atTokens(detached, gaps, NOTHING)
   const { m } = maxPlusScan({ a: add(still, mul(starts, FORGOTTEN)), b: seen, m0 })
   return { top: m, logDecay: mul(sub(shifted(m, m0), m), sub(1, starts)) }
 }

@@ -1,5 +1,7 @@
 import {
+  bySegments,
   dims,
+  extended,
   gapsOf,
   Linear,
   type LinearOptions,
@@ -9,17 +11,19 @@ import {
   normal,
   type Pass,
   parameter,
+  pieceOf,
   type Rng,
   Rotary,
   type RotaryOptions,
   refusePadding,
   type SequenceMixer,
   softmaxAttention,
+  timesOf,
 } from '@mneme/core-tensor'
 import { concat, reshape, slice, type Tensor, tensor1d, type Variable } from '@tensorflow/tfjs-core'
 import { evicted, keyWeights } from './cache-eviction.js'
 import type { CachePolicy } from './cache-policy.js'
-import { emptyCache, joined, type KvCache, placement, turned } from './key-cache.js'
+import { emptyCache, type KvCache, placement, turned } from './key-cache.js'
 import { alibiSlopes, type T5Bias } from './position-bias.js'
 import { ValueResidual, type ValueRole } from './value-residual.js'
 
@@ -90,9 +94,7 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
       sinks = 0,
       projection = { bias: false },
     } = options
-    if (nHeads % nKvHeads !== 0) {
-      throw new RangeError(`SoftmaxAttention nHeads: expected a multiple of nKvHeads = ${nKvHeads}, got ${nHeads}.`)
-    }
+    timesOf('SoftmaxAttention nHeads', nHeads, 'nKvHeads', nKvHeads)
     this.policy = options.cache ?? null
     this.checkDistances()
     const counts = window > 0 || distanceBias !== null || this.policy !== null
@@ -141,23 +143,15 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
   }
 
   forward(x: Tensor, state: KvCache = emptyCache, pass?: Pass): Mixed<KvCache> {
-    const { B, T, D } = dims('SoftmaxAttention.forward x', x, 'B T D', { D: this.options.dModel })
+    const { T } = dims('SoftmaxAttention.forward x', x, 'B T D', { D: this.options.dModel })
     if (!this.traits.padding) refusePadding('SoftmaxAttention.forward', pass, this.traits.packing)
     if (this.policy === null) {
       const { y, state: cache } = this.attend(x, state, pass)
       return { y, state: this.kept(cache) }
     }
     const { chunk } = this.policy
-    const outputs: Tensor[] = []
-    let current = state
-    for (let t = 0; t < T; ) {
-      const size = Math.min(T - t, chunk - (current.position % chunk))
-      const mixed = this.attend(slice(x, [0, t, 0], [B, size, D]), current, pass)
-      outputs.push(mixed.y)
-      current = mixed.state
-      t += size
-    }
-    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+    const left = ({ position }: KvCache): number => chunk - (position % chunk)
+    return bySegments(T, state, left, (tokens, cache) => this.attend(pieceOf(x, tokens, 1), cache, pass))
   }
 
   private attend(x: Tensor, state: KvCache, pass?: Pass): Mixed<KvCache> {
@@ -168,11 +162,11 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     const place = placement(state, gaps, B, T)
     const turn = (heads: Tensor): Tensor => turned(this.rotary, heads, state.position, place)
     const q = turn(split(this.qProj.forward(x), nHeads))
-    const keys = joined(state.keys, turn(split(this.kProj.forward(x), nKvHeads)))
+    const keys = extended(state.keys, turn(split(this.kProj.forward(x), nKvHeads)))
     const residual = this.valueResidual
     const own = this.vProj && split(this.vProj.forward(x), nKvHeads)
     const mixed = own && residual ? residual.mixed(own, pass) : own
-    const kept = mixed && joined(state.values, mixed)
+    const kept = mixed && extended(state.values, mixed)
     const values = residual ? residual.all(kept, pass) : (kept as Tensor)
     const biases = {
       ...(this.slopes && { slopes: tensor1d([...this.slopes]) }),

@@ -1,4 +1,5 @@
 import {
+  affine,
   complexLinearScan,
   constant,
   type Gaps,
@@ -84,6 +85,16 @@ export function diagonalStates(
   const { hr, hi } = complexLinearScan({ ar, ai, br, bi, h0r: before.hr, h0i: before.hi })
   const last = (hr.shape[1] as number) - 1
   return { h: { re: hr, im: hi }, state: { hr: tokenAt(hr, last), hi: tokenAt(hi, last) } }
+}
+
+/** B u for a real u `[B, T, D]` and a complex B `[N, D]`. */
+export function complexAffine(u: Tensor, weight: Complex): Complex {
+  return { re: affine({ x: u, weight: weight.re }).y, im: affine({ x: u, weight: weight.im }).y }
+}
+
+/** Re(C h) for states h `[B, T, N]` and C `[D, N]`, both complex. */
+export function realAffine(h: Complex, weight: Complex): Tensor {
+  return sub(affine({ x: h.re, weight: weight.re }).y, affine({ x: h.im, weight: weight.im }).y)
 }
 
 /** What follows the recurrence: `a ⊙ σ(b)` with both from gelu(y), `gelu(y) ⊙ σ(b)`, or nothing. */

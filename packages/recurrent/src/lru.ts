@@ -1,5 +1,4 @@
 import {
-  affine,
   dims,
   draw,
   gapsOf,
@@ -12,14 +11,16 @@ import {
   type Rng,
   type SequenceMixer,
 } from '@mneme/core-tensor'
-import { add, cos, exp, mul, neg, sin, sub, type Tensor, tensor1d, type Variable } from '@tensorflow/tfjs-core'
+import { add, cos, exp, mul, neg, sin, type Tensor, tensor1d, type Variable } from '@tensorflow/tfjs-core'
 import {
   type Complex,
   type ComplexState,
+  complexAffine,
   complexState,
   diagonalStates,
   GluMixing,
   type Mixing,
+  realAffine,
 } from './diagonal-ssm.js'
 
 export interface LruOptions {
@@ -92,13 +93,11 @@ export class LRU extends Module implements SequenceMixer<ComplexState> {
     const { B, T } = dims('LRU.forward x', x, 'B T D', { D: this.options.dModel })
     const gaps = gapsOf('LRU.forward', pass, B, T)
     const scale = exp(this.gammaLog)
-    const input = {
-      re: mul(affine({ x, weight: this.bRe }).y, scale),
-      im: mul(affine({ x, weight: this.bIm }).y, scale),
-    }
+    const { re, im } = complexAffine(x, { re: this.bRe, im: this.bIm })
+    const input = { re: mul(re, scale), im: mul(im, scale) }
     const { h, state: after } = diagonalStates(this.eigenvalues(), input, state ?? this.initialState(B), gaps)
     pass?.record?.record('state', h.re)
-    const read = sub(affine({ x: h.re, weight: this.cRe }).y, affine({ x: h.im, weight: this.cIm }).y)
+    const read = realAffine(h, { re: this.cRe, im: this.cIm })
     return { y: this.output.forward(add(read, mul(x, this.skip))), state: after }
   }
 

@@ -1,5 +1,4 @@
 import {
-  atTokens,
   blockDiagonal,
   constant,
   dims,
@@ -11,7 +10,6 @@ import {
   type Mixed,
   type MixerTraits,
   Module,
-  mlstm,
   normal,
   normalInit,
   type Pass,
@@ -22,8 +20,8 @@ import {
   silu,
   tailBytes,
 } from '@mneme/core-tensor'
-import { add, concat, mul, reshape, split, type Tensor, type Variable } from '@tensorflow/tfjs-core'
-import { emptyMlstm, forgetBias, gate, type MlstmState, OPEN, SHUT } from './mlstm.js'
+import { add, concat, mul, split, type Tensor, type Variable } from '@tensorflow/tfjs-core'
+import { emptyMlstm, forgetBias, gate, type MlstmState, mlstmHeads } from './mlstm.js'
 
 export interface MlstmBlockOptions {
   readonly dModel: number
@@ -111,7 +109,7 @@ export class MlstmBlock extends Module implements SequenceMixer<MlstmBlockState>
   }
 
   forward(x: Tensor, state?: MlstmBlockState, pass?: Pass): Mixed<MlstmBlockState> {
-    const { dModel, dInner: E, nHeads: H, eps, chunk } = this.options
+    const { dModel, eps, chunk } = this.options
     const { B, T } = dims('MlstmBlock.forward x', x, 'B T D', { D: dModel })
     const gaps = gapsOf('MlstmBlock.forward', pass, B, T)
     const before = state ?? this.initialState(B)
@@ -122,25 +120,15 @@ export class MlstmBlock extends Module implements SequenceMixer<MlstmBlockState>
     const k = mapped(c, this.kProj, this.kBias)
     const v = mapped(u, this.vProj, this.vBias)
     const seen = concat([q, k, v], 2)
-    const inputGate = atTokens(this.inputGate.forward(seen), gaps, SHUT)
-    const forgetGate = atTokens(this.forgetGate.forward(seen), gaps, OPEN)
-    const heads = (y: Tensor): Tensor => reshape(y, [B, T, H, -1])
-    const { h, ...cell } = mlstm(
-      {
-        q: heads(q),
-        k: heads(k),
-        v: heads(v),
-        inputGate,
-        forgetGate,
-        ...(gaps && { resets: gaps.starts }),
-        ...before.cell,
-      },
-      { eps, chunk },
-    )
-    pass?.record?.record('inputGate', inputGate)
-    pass?.record?.record('forgetGate', forgetGate)
-    pass?.record?.record('memory', cell.C)
-    const read = add(this.outNorm.forward(reshape(h, [B, T, E])), mul(this.skip, c))
+    const tokens = {
+      q,
+      k,
+      v,
+      inputGate: this.inputGate.forward(seen),
+      forgetGate: this.forgetGate.forward(seen),
+    }
+    const { y: h, state: cell } = mlstmHeads(tokens, before.cell, gaps, { eps, chunk }, pass)
+    const read = add(this.outNorm.forward(h), mul(this.skip, c))
     return { y: this.downProj.forward(mul(read, silu(z))), state: { tail, cell } }
   }
 

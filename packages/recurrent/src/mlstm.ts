@@ -3,6 +3,7 @@ import {
   constant,
   dims,
   equalParts,
+  type Gaps,
   GroupNorm,
   gapsOf,
   Linear,
@@ -50,8 +51,49 @@ export function emptyMlstm(B: number, H: number, K: number, V: number): MlstmSta
 }
 
 /** Gates at padding: nothing comes in, nothing goes. */
-export const SHUT = -1e30
-export const OPEN = 1e3
+const SHUT = -1e30
+const OPEN = 1e3
+
+interface MlstmTokens {
+  /** `[B, T, H K]` */
+  readonly q: Tensor
+  readonly k: Tensor
+  /** `[B, T, H V]` */
+  readonly v: Tensor
+  /** Before their exponential and sigmoid, `[B, T, H]`. */
+  readonly inputGate: Tensor
+  readonly forgetGate: Tensor
+}
+
+/** The cell, head by head: what is read for each token, `[B, T, H V]`, and the state after the last. */
+export function mlstmHeads(
+  { q, k, v, ...gates }: MlstmTokens,
+  state: MlstmState,
+  gaps: Gaps | null,
+  options: { readonly eps: number; readonly chunk: number },
+  pass?: Pass,
+): Mixed<MlstmState> {
+  const [B, T, H] = gates.inputGate.shape as [number, number, number]
+  const heads = (y: Tensor): Tensor => reshape(y, [B, T, H, -1])
+  const inputGate = atTokens(gates.inputGate, gaps, SHUT)
+  const forgetGate = atTokens(gates.forgetGate, gaps, OPEN)
+  const { h, ...after } = mlstm(
+    {
+      q: heads(q),
+      k: heads(k),
+      v: heads(v),
+      inputGate,
+      forgetGate,
+      ...(gaps && { resets: gaps.starts }),
+      ...state,
+    },
+    options,
+  )
+  pass?.record?.record('inputGate', inputGate)
+  pass?.record?.record('forgetGate', forgetGate)
+  pass?.record?.record('memory', after.C)
+  return { y: reshape(h, v.shape), state: after }
+}
 
 /**
  * mLSTM: a matrix memory for each head, with an exponential input gate and a forget gate, read over a normaliser.
@@ -103,30 +145,20 @@ export class MLSTM extends Module implements SequenceMixer<MlstmState> {
   }
 
   forward(x: Tensor, state?: MlstmState, pass?: Pass): Mixed<MlstmState> {
-    const { dModel, nHeads: H, gateCap, eps, chunk } = this.options
+    const { dModel, gateCap, eps, chunk } = this.options
     const { B, T } = dims('MLSTM.forward x', x, 'B T D', { D: dModel })
     const gaps = gapsOf('MLSTM.forward', pass, B, T)
-    const heads = (y: Tensor): Tensor => reshape(y, [B, T, H, -1])
     const cap = softCap(gateCap)
-    const inputGate = atTokens(cap(this.inputGate.forward(x)), gaps, SHUT)
-    const forgetGate = atTokens(cap(this.forgetGate.forward(x)), gaps, OPEN)
-    const { h, ...after } = mlstm(
-      {
-        q: heads(this.qProj.forward(x)),
-        k: heads(this.kProj.forward(x)),
-        v: heads(this.vProj.forward(x)),
-        inputGate,
-        forgetGate,
-        ...(gaps && { resets: gaps.starts }),
-        ...(state ?? this.initialState(B)),
-      },
-      { eps, chunk },
-    )
-    pass?.record?.record('inputGate', inputGate)
-    pass?.record?.record('forgetGate', forgetGate)
-    pass?.record?.record('memory', after.C)
-    const read = this.norm.forward(reshape(h, [B, T, this.dValues]))
-    return { y: this.outProj.forward(mul(sigmoid(this.outputGate.forward(x)), read)), state: after }
+    const tokens = {
+      q: this.qProj.forward(x),
+      k: this.kProj.forward(x),
+      v: this.vProj.forward(x),
+      inputGate: cap(this.inputGate.forward(x)),
+      forgetGate: cap(this.forgetGate.forward(x)),
+    }
+    const { y: h, state: after } = mlstmHeads(tokens, state ?? this.initialState(B), gaps, { eps, chunk }, pass)
+    const read = mul(sigmoid(this.outputGate.forward(x)), this.norm.forward(h))
+    return { y: this.outProj.forward(read), state: after }
   }
 
   stateBytes(): number {

@@ -1,5 +1,4 @@
 import {
-  affine,
   dims,
   gapsOf,
   type Mixed,
@@ -18,7 +17,6 @@ import {
   expandDims,
   minimum,
   mul,
-  sub,
   type Tensor,
   tensor1d,
   tensor3d,
@@ -28,11 +26,13 @@ import {
 import {
   type Complex,
   type ComplexState,
+  complexAffine,
   complexProduct,
   complexState,
   diagonalStates,
   GluMixing,
   type Mixing,
+  realAffine,
   zeroOrderHold,
 } from './diagonal-ssm.js'
 import { hippoNormal } from './hippo.js'
@@ -104,11 +104,9 @@ export class S5 extends Module implements SequenceMixer<ComplexState> {
     const { decay, gain } = zeroOrderHold({ re, im: this.lambdaIm }, exp(this.logStep))
     const column = (y: Tensor): Tensor => expandDims(y, 1)
     const b = complexProduct({ re: column(gain.re), im: column(gain.im) }, parts(this.b))
-    const input = { re: affine({ x, weight: b.re }).y, im: affine({ x, weight: b.im }).y }
-    const { h, state: after } = diagonalStates(decay, input, state ?? this.initialState(B), gaps)
+    const { h, state: after } = diagonalStates(decay, complexAffine(x, b), state ?? this.initialState(B), gaps)
     pass?.record?.record('state', h.re)
-    const c = parts(this.c)
-    const read = sub(affine({ x: h.re, weight: c.re }).y, affine({ x: h.im, weight: c.im }).y)
+    const read = realAffine(h, parts(this.c))
     return { y: this.output.forward(add(mul(read, 2), mul(x, this.skip))), state: after }
   }
 
