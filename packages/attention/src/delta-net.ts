@@ -8,12 +8,10 @@ import {
   emptyTails,
   gapsOf,
   Linear,
-  type LinearOptions,
   type Mixed,
   type MixerTraits,
   Module,
   type Pass,
-  type QkvTails,
   RMSNorm,
   type Rng,
   type SequenceMixer,
@@ -23,11 +21,9 @@ import {
   unitLength,
 } from '@mneme/core-tensor'
 import { div, mul, ones, reshape, sigmoid, sum, type Tensor } from '@tensorflow/tfjs-core'
-import { gatedReadout, headWidth } from './heads.js'
+import { gatedReadout, headWidth, type MatrixMemoryOptions, type MatrixMemoryState } from './heads.js'
 
-export interface DeltaNetOptions {
-  readonly dModel: number
-  readonly nHeads: number
+export interface DeltaNetOptions extends MatrixMemoryOptions {
   /** Width of all keys together, and of all values, over dModel. */
   readonly expandK: number
   readonly expandV: number
@@ -41,18 +37,9 @@ export interface DeltaNetOptions {
   readonly learnedBeta: boolean
   /** Doubles beta, so that transitions may have negative eigenvalues. */
   readonly allowNegEigval: boolean
-  /** Whether the readout is multiplied by silu(W_g x). */
-  readonly outputGate: boolean
-  readonly normEps: number
-  /** Tokens a block of matrix products; changes cost, not results. */
-  readonly chunk: number
-  readonly projection?: LinearOptions
 }
 
-export type DeltaNetState = QkvTails & {
-  /** `[B, H, K, V]` */
-  readonly memory: Tensor
-}
+export type DeltaNetState = MatrixMemoryState
 
 /**
  * The delta rule: a matrix memory that corrects what it stores under a key.

@@ -8,13 +8,11 @@ import {
   emptyTails,
   gapsOf,
   Linear,
-  type LinearOptions,
   type Mixed,
   type MixerTraits,
   Module,
   type Pass,
   parameter,
-  type QkvTails,
   RMSNorm,
   type Rng,
   type SequenceMixer,
@@ -26,31 +24,21 @@ import {
   unitLength,
 } from '@mneme/core-tensor'
 import { add, exp, mul, neg, reshape, sigmoid, softplus, type Tensor, type Variable } from '@tensorflow/tfjs-core'
-import { gatedReadout, repeated } from './heads.js'
+import { gatedReadout, type MatrixMemoryOptions, type MatrixMemoryState, repeated } from './heads.js'
 
-export interface GatedDeltaNetOptions {
-  readonly dModel: number
-  readonly nHeads: number
+export interface GatedDeltaNetOptions extends MatrixMemoryOptions {
   /** Heads of values, gates and state; a multiple of nHeads, whose queries and keys they share in turn. */
   readonly nVHeads: number
   readonly dHead: number
   /** Value width of a head over its key width. */
   readonly expandV: number
   readonly convWidth: number
-  /** Whether the readout is multiplied by silu(W_g x). */
-  readonly outputGate: boolean
   /** Doubles beta, so that transitions may have negative eigenvalues. */
   readonly allowNegEigval: boolean
-  readonly normEps: number
-  /** Tokens a block of matrix products; changes cost, not results. */
-  readonly chunk: number
-  readonly projection?: LinearOptions
 }
 
-export type GatedDeltaNetState = QkvTails<Tensor> & {
-  /** `[B, HV, K, V]` */
-  readonly memory: Tensor
-}
+/** Its memory is of `nVHeads` heads. */
+export type GatedDeltaNetState = MatrixMemoryState<Tensor>
 
 /**
  * Gated delta rule: decay the memory, then correct what it stores under k.

@@ -8,13 +8,11 @@ import {
   gapsOf,
   gatedLinearAttention,
   Linear,
-  type LinearOptions,
   logSigmoid,
   type Mixed,
   type MixerTraits,
   Module,
   type Pass,
-  type QkvTails,
   RMSNorm,
   type Rng,
   type SequenceMixer,
@@ -24,11 +22,9 @@ import {
   timesOf,
 } from '@mneme/core-tensor'
 import { maximum, mul, reshape, type Tensor } from '@tensorflow/tfjs-core'
-import { gatedReadout, headWidth, repeated } from './heads.js'
+import { gatedReadout, headWidth, type MatrixMemoryOptions, type MatrixMemoryState, repeated } from './heads.js'
 
-export interface GlaOptions {
-  readonly dModel: number
-  readonly nHeads: number
+export interface GlaOptions extends MatrixMemoryOptions {
   /** Heads of keys, values and gates; each serves nHeads / nKvHeads query heads in a row. */
   readonly nKvHeads: number
   /** Width of all queries together, and of all values, over dModel. */
@@ -44,18 +40,9 @@ export interface GlaOptions {
   readonly convWidth: number
   /** Applied to queries and keys; null for none. */
   readonly featureMap: Activation | null
-  /** Whether the readout is multiplied by silu(W_g x). */
-  readonly outputGate: boolean
-  readonly normEps: number
-  /** Tokens a block of matrix products; changes cost, not results. */
-  readonly chunk: number
-  readonly projection?: LinearOptions
 }
 
-export type GlaState = QkvTails & {
-  /** `[B, H, K, V]` */
-  readonly memory: Tensor
-}
+export type GlaState = MatrixMemoryState
 
 /**
  * Gated linear attention: a matrix state whose rows fade by a gate that the token sets, one a key channel.

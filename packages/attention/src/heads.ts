@@ -1,5 +1,22 @@
-import { type RMSNorm, silu } from '@mneme/core-tensor'
+import { type LinearOptions, type QkvTails, type RMSNorm, silu } from '@mneme/core-tensor'
 import { expandDims, mul, ones, reshape, type Tensor } from '@tensorflow/tfjs-core'
+
+/** Of a matrix memory of heads, whose queries, keys and values may pass short convolutions. */
+export interface MatrixMemoryOptions {
+  readonly dModel: number
+  readonly nHeads: number
+  /** Whether the readout is multiplied by silu(W_g x). */
+  readonly outputGate: boolean
+  readonly normEps: number
+  /** Tokens a block of matrix products; changes cost, not results. */
+  readonly chunk: number
+  readonly projection?: LinearOptions
+}
+
+export type MatrixMemoryState<T extends Tensor | null = Tensor | null> = QkvTails<T> & {
+  /** `[B, H, K, V]` */
+  readonly memory: Tensor
+}
 
 /** Each head of `[B, T, H, K]` `times` times in a row. */
 export function repeated(x: Tensor, times: number): Tensor {

@@ -7,19 +7,20 @@ import { dims, wholeNumber } from './shape.js'
 import { detach, type State } from './state.js'
 
 /**
- * Runs the T tokens of a call segment by segment: `left` says how many tokens the open segment of a state still takes,
- * `run` takes no more than those, and closes the segment that it fills. Outputs are put together along time.
+ * Runs the T tokens of a call segment by segment: `left` says how many tokens the open segment of a state still takes at
+ * the `begin`-th token, `run` is given no more than those, and closes the segment that it fills. Outputs are put together
+ * along time.
  */
 export function bySegments<S>(
   T: number,
   state: S,
-  left: (state: S) => number,
+  left: (state: S, begin: number) => number,
   run: (tokens: Span, state: S) => Mixed<S>,
 ): Mixed<S> {
   const outputs: Tensor[] = []
   let current = state
   for (let begin = 0; begin < T; ) {
-    const size = Math.min(T - begin, left(current))
+    const size = Math.min(T - begin, left(current, begin))
     const mixed = run({ begin, size }, current)
     outputs.push(mixed.y)
     current = mixed.state

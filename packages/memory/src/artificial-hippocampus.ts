@@ -1,5 +1,6 @@
 import {
   dims,
+  extended,
   Linear,
   type LinearOptions,
   type Mixed,
@@ -13,6 +14,7 @@ import {
   type SequenceMixer,
   type State,
   softmaxAttention,
+  timesOf,
 } from '@mneme/core-tensor'
 import { add, concat, gather, pad, reshape, slice, type Tensor, tensor1d, zeros } from '@tensorflow/tfjs-core'
 
@@ -95,11 +97,7 @@ export class ArtificialHippocampus extends Module implements SequenceMixer<Artif
   ) {
     super()
     const { dModel, nHeads, nKvHeads, dHead, window, sinks, rotary, projection = { bias: false } } = options
-    if (nHeads % nKvHeads !== 0) {
-      throw new RangeError(
-        `ArtificialHippocampus nHeads: expected a multiple of nKvHeads = ${nKvHeads}, got ${nHeads}.`,
-      )
-    }
+    timesOf('ArtificialHippocampus nHeads', nHeads, 'nKvHeads', nKvHeads)
     if (!(sinks >= 0 && window > sinks)) {
       throw new RangeError(
         `ArtificialHippocampus window: expected more than the sinks, of which there are ${sinks}, got ${window}.`,
@@ -125,9 +123,9 @@ export class ArtificialHippocampus extends Module implements SequenceMixer<Artif
     const split = (projected: Tensor, heads: number): Tensor => reshape(projected, [B, T, heads, dHead])
     const turn = (heads: Tensor): Tensor => this.rotary?.forward(heads, before.position) ?? heads
     const q = turn(split(this.qProj.forward(x), nHeads))
-    const keys = joined(before.keys, turn(split(this.kProj.forward(x), nKvHeads)))
-    const values = joined(before.values, split(this.vProj.forward(x), nKvHeads))
-    const gates = this.compressor.gateWidth === 0 ? null : joined(before.gates, this.compressor.gates(x))
+    const keys = extended(before.keys, turn(split(this.kProj.forward(x), nKvHeads)))
+    const values = extended(before.values, split(this.vProj.forward(x), nKvHeads))
+    const gates = this.compressor.gateWidth === 0 ? null : extended(before.gates, this.compressor.gates(x))
     const local = softmaxAttention({ q, k: keys, v: values }, { causal: true, window: window - sinks, sinks })
     const leaving = {
       x,
@@ -198,5 +196,3 @@ export class ArtificialHippocampus extends Module implements SequenceMixer<Artif
     return 4 * Math.min(length, window) * token + this.compressor.stateBytes()
   }
 }
-
-const joined = (before: Tensor | null, now: Tensor): Tensor => (before === null ? now : concat([before, now], 1))

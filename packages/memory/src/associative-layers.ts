@@ -13,6 +13,7 @@ import {
   type SequenceMixer,
   type State,
   type TokenMap,
+  wholeNumber,
 } from '@mneme/core-tensor'
 import { add, expandDims, type Tensor, tile, type Variable } from '@tensorflow/tfjs-core'
 import type { AssociativeMemory, AssociativeState } from './associative-memory.js'
@@ -125,9 +126,7 @@ export class TrailingTokens extends Module implements Carry<null> {
     { std = 1, positions = false }: { readonly std?: number; readonly positions?: boolean } = {},
   ) {
     super()
-    if (!(Number.isInteger(count) && count >= 1)) {
-      throw new RangeError(`TrailingTokens count: expected a whole number, at least 1, got ${count}.`)
-    }
+    wholeNumber('TrailingTokens count', count)
     this.tokens = parameter(normal(rng, [count, dModel], std))
     this.positions = positions ? parameter(normal(rng, [count, dModel], 1)) : null
   }

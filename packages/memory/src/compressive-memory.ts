@@ -1,7 +1,9 @@
 import {
   affine,
+  bySegments,
   dims,
   distanceWaves,
+  extended,
   Linear,
   type LinearOptions,
   linearUniform,
@@ -10,6 +12,7 @@ import {
   Module,
   type Pass,
   parameter,
+  pieceOf,
   type Rng,
   refusePadding,
   type SequenceMixer,
@@ -21,7 +24,6 @@ import {
 import {
   add,
   clone,
-  concat,
   matMul,
   max,
   mean,
@@ -140,22 +142,15 @@ export class CompressiveMemory extends Module implements SequenceMixer<Compressi
 
   forward(x: Tensor, state: CompressiveState = this.initialState(), pass?: Pass): Mixed<CompressiveState> {
     refusePadding('CompressiveMemory.forward', pass)
-    const { B, T, D } = dims('CompressiveMemory.forward x', x, 'B T D', { D: this.options.dModel })
-    const outputs: Tensor[] = []
-    let current = state
-    for (let t = 0; t < T; ) {
-      const filled = current.segment?.shape[1] ?? 0
-      const size = Math.min(T - t, this.options.segment - filled)
-      const piece = size === T ? x : slice(x, [0, t, 0], [B, size, D])
+    const { T } = dims('CompressiveMemory.forward x', x, 'B T D', { D: this.options.dModel })
+    const left = ({ segment }: CompressiveState): number => this.options.segment - (segment?.shape[1] ?? 0)
+    return bySegments(T, state, left, (tokens, before) => {
       // the state must not hold the caller's own tensor, which whoever frees the state would free with it
-      const segment = current.segment === null ? clone(piece) : concat([current.segment, piece], 1)
-      const context = joined(current.compressed, joined(current.memory, segment))
-      outputs.push(this.attend(context, { ...current, segment }, size, pass))
-      current = { ...current, segment }
-      if (filled + size === this.options.segment) current = this.close(current, segment, pass)
-      t += size
-    }
-    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+      const segment = extended(before.segment, clone(pieceOf(x, tokens, 1)))
+      const open = { ...before, segment }
+      const y = this.attend(extended(before.compressed, extended(before.memory, segment)), open, tokens.size, pass)
+      return { y, state: tokens.size === left(before) ? this.close(open, segment, pass) : open }
+    })
   }
 
   /** Lets the last `size` tokens of the context look at all of it. */
@@ -199,7 +194,7 @@ export class CompressiveMemory extends Module implements SequenceMixer<Compressi
   /** Ends the segment h: it becomes memory, and what memory cannot hold is compressed. */
   private close(state: CompressiveState, h: Tensor, pass?: Pass): CompressiveState {
     const { memory: size, compressed: slots } = this.options
-    const rows = joined(state.memory, h)
+    const rows = extended(state.memory, h)
     const [B, S, D] = rows.shape as [number, number, number]
     const held = Math.min(S, size)
     const memory = held === 0 ? null : this.carried(slice(rows, [0, S - held, 0], [B, held, D]))
@@ -208,7 +203,7 @@ export class CompressiveMemory extends Module implements SequenceMixer<Compressi
     const old = this.carried(slice(rows, [0, 0, 0], [B, S - held, D]))
     const made = this.compress(old)
     pass?.record?.record('reconstruction', this.reconstructionLoss(h, old, made))
-    const all = joined(state.compressed, this.carried(made))
+    const all = extended(state.compressed, this.carried(made))
     const N = all.shape[1] as number
     return { ...next, compressed: N <= slots ? all : slice(all, [0, N - slots, 0], [B, slots, D]) }
   }
@@ -278,5 +273,3 @@ export class CompressiveMemory extends Module implements SequenceMixer<Compressi
     return Math.min(made, compressed) + Math.min(segments * segment, memory)
   }
 }
-
-const joined = (before: Tensor | null, now: Tensor): Tensor => (before === null ? now : concat([before, now], 1))

@@ -1,5 +1,8 @@
 import {
+  bySegments,
   dims,
+  equalParts,
+  extended,
   LayerNorm,
   Linear,
   type Mixed,
@@ -8,6 +11,7 @@ import {
   normal,
   type Pass,
   parameter,
+  pieceOf,
   type Rng,
   refusePadding,
   relu,
@@ -15,10 +19,10 @@ import {
   type State,
   softmaxAttention,
   uniform,
+  wholeNumber,
 } from '@mneme/core-tensor'
 import {
   add,
-  concat,
   cumsum,
   div,
   expandDims,
@@ -94,12 +98,8 @@ export class GatedMemoryBank extends Module implements SequenceMixer<GatedMemory
   ) {
     super()
     const { dModel, nHeads, slots, form } = options
-    if (!(Number.isInteger(slots) && slots >= 1)) {
-      throw new RangeError(`GatedMemoryBank slots: expected a whole number, at least 1, got ${slots}.`)
-    }
-    if (dModel % nHeads !== 0) {
-      throw new RangeError(`GatedMemoryBank nHeads: expected a divisor of dModel = ${dModel}, got ${nHeads}.`)
-    }
+    wholeNumber('GatedMemoryBank slots', slots)
+    equalParts('GatedMemoryBank nHeads', nHeads, 'dModel', dModel)
     const projection = { bias: form === 'code' }
     this.qProj = new Linear(dModel, dModel, rng, projection)
     this.kProj = new Linear(dModel, dModel, rng, projection)
@@ -116,23 +116,20 @@ export class GatedMemoryBank extends Module implements SequenceMixer<GatedMemory
     refusePadding('GatedMemoryBank.forward', pass)
     const { slots, dModel } = this.options
     const { B, T, D } = dims('GatedMemoryBank.forward x', x, 'B T D', { D: dModel })
-    const outputs: Tensor[] = []
-    let current = state ?? this.initialState(B)
-    for (let t = 0; t < T; ) {
-      const filled = current.rows?.shape[1] ?? 0
-      const size = Math.min(T - t, slots - filled)
-      const piece = slice(x, [0, t, 0], [B, size, D])
-      const found = this.read(piece, current.bank, filled)
-      const reached = slice(current.bank, [0, filled, 0], [B, size, D])
-      const { y, rows, seen } = this.write.forward({ x: piece, slots: reached, found }, current.seen, filled)
-      outputs.push(y)
-      const all = current.rows === null ? rows : concat([current.rows, rows], 1)
-      const full = filled + size === slots
-      current = full ? { bank: all, rows: null, seen: null } : { bank: current.bank, rows: all, seen }
-      t += size
-    }
-    pass?.record?.record('bank', current.bank)
-    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+    const left = ({ rows }: GatedMemoryBankState): number => slots - (rows?.shape[1] ?? 0)
+    const start = state ?? this.initialState(B)
+    const mixed = bySegments<GatedMemoryBankState>(T, start, left, (tokens, { bank, rows: before, seen: past }) => {
+      const filled = before?.shape[1] ?? 0
+      const piece = pieceOf(x, tokens, 1)
+      const found = this.read(piece, bank, filled)
+      const reached = slice(bank, [0, filled, 0], [B, tokens.size, D])
+      const { y, rows, seen } = this.write.forward({ x: piece, slots: reached, found }, past, filled)
+      const all = extended(before, rows)
+      const full = filled + tokens.size === slots
+      return { y, state: full ? { bank: all, rows: null, seen: null } : { bank, rows: all, seen } }
+    })
+    pass?.record?.record('bank', mixed.state.bank)
+    return mixed
   }
 
   /** What tokens find that come after `filled` others of their segment. */

@@ -1,7 +1,9 @@
 import {
+  bySegments,
   constant,
   detach,
   dims,
+  extended,
   Linear,
   type LinearOptions,
   type Mixed,
@@ -9,11 +11,13 @@ import {
   Module,
   type Pass,
   parameter,
+  pieceOf,
   type Rng,
   refusePadding,
   type SequenceMixer,
   type State,
   unitLength,
+  wholeNumber,
 } from '@mneme/core-tensor'
 import {
   add,
@@ -84,9 +88,7 @@ export class KnnAttention extends Module implements SequenceMixer<KnnAttentionSt
   ) {
     super()
     const { dModel: D, nHeads: H, dHead: K, segment, temperature, projection = { bias: false } } = options
-    if (!(Number.isInteger(segment) && segment >= 1)) {
-      throw new RangeError(`KnnAttention segment: expected a whole number of tokens, at least 1, got ${segment}.`)
-    }
+    wholeNumber('KnnAttention segment', segment, 'tokens')
     this.traits = { causal: true, padding: false, constantState: true, backprop: segment }
     this.memory = new KnnMemory(options)
     this.qProj = new Linear(D, H * K, rng, projection)
@@ -107,23 +109,18 @@ export class KnnAttention extends Module implements SequenceMixer<KnnAttentionSt
     // [B, H T, K]: queries of all heads ask the one head of keys
     const q = transpose(unitLength(reshape(this.qProj.forward(x), [B, T, H, K])), [0, 2, 1, 3])
     const [k, v] = [unitLength(this.kProj.forward(x)), this.vProj.forward(x)]
-    const outputs: Tensor[] = []
-    let current = state ?? this.initialState()
-    for (let t = 0; t < T; ) {
-      const size = Math.min(T - t, segment - current.filled)
-      const piece = (y: Tensor): Tensor => slice(y, [0, t, 0], [B, size, K])
-      const joined = (old: Tensor | null, y: Tensor): Tensor => (old === null ? piece(y) : concat([old, piece(y)], 1))
+    const left = ({ filled }: KnnAttentionState): number => segment - filled
+    const start = state ?? this.initialState()
+    const { y, state: after } = bySegments<KnnAttentionState>(T, start, left, (tokens, before) => {
       const open = {
-        ...current,
-        keys: joined(current.keys, k),
-        values: joined(current.values, v),
-        filled: current.filled + size,
+        ...before,
+        keys: extended(before.keys, pieceOf(k, tokens, 1)),
+        values: extended(before.values, pieceOf(v, tokens, 1)),
+        filled: before.filled + tokens.size,
       }
-      outputs.push(this.attend(slice(q, [0, 0, t, 0], [B, H, size, K]), open))
-      current = open.filled === segment ? this.closed(open) : open
-      t += size
-    }
-    return { y: this.oProj.forward(concat(outputs, 1)), state: current }
+      return { y: this.attend(pieceOf(q, tokens, 2), open), state: open.filled === segment ? this.closed(open) : open }
+    })
+    return { y: this.oProj.forward(y), state: after }
   }
 
   /** Queries `[B, H, T, K]` of the newest tokens to `[B, T, H K]`. */

@@ -1,18 +1,14 @@
-import { type Entry, type Memory, type Mixed, Module, type State, stopGradient } from '@mneme/core-tensor'
 import {
-  add,
-  concat,
-  gather,
-  matMul,
-  mul,
-  range,
-  reshape,
-  scalar,
-  slice,
-  type Tensor,
-  tidy,
-  topk,
-} from '@tensorflow/tfjs-core'
+  type Entry,
+  extended,
+  type Memory,
+  type Mixed,
+  Module,
+  type State,
+  stopGradient,
+  wholeNumber,
+} from '@mneme/core-tensor'
+import { add, gather, matMul, mul, range, reshape, scalar, slice, type Tensor, tidy, topk } from '@tensorflow/tfjs-core'
 
 export interface KnnState {
   readonly [name: string]: State
@@ -53,11 +49,8 @@ export interface KnnMemoryOptions {
 export class KnnMemory extends Module implements Memory<KnnState, KnnEntry> {
   constructor(private readonly options: KnnMemoryOptions) {
     super()
-    for (const name of ['capacity', 'neighbours'] as const) {
-      if (!(Number.isInteger(options[name]) && options[name] >= 1)) {
-        throw new RangeError(`KnnMemory ${name}: expected a whole number, at least 1, got ${options[name]}.`)
-      }
-    }
+    wholeNumber('KnnMemory capacity', options.capacity)
+    wholeNumber('KnnMemory neighbours', options.neighbours)
   }
 
   initialState(): KnnState {
@@ -90,7 +83,7 @@ export class KnnMemory extends Module implements Memory<KnnState, KnnEntry> {
 
   write(state: KnnState, { keys, values }: KnnEntry): KnnState {
     const kept = (old: Tensor | null, fresh: Tensor): Tensor => {
-      const all = old === null ? fresh : concat([old, fresh], 1)
+      const all = extended(old, fresh)
       const excess = (all.shape[1] as number) - this.options.capacity
       return stopGradient(excess > 0 ? slice(all, [0, excess, 0], [-1, this.options.capacity, -1]) : all)
     }

@@ -1,5 +1,7 @@
 import {
+  bySegments,
   dims,
+  extended,
   Linear,
   type Mixed,
   type MixerTraits,
@@ -7,25 +9,16 @@ import {
   normal,
   type Pass,
   parameter,
+  pieceOf,
   RMSNorm,
   type Rng,
   Rotary,
   refusePadding,
   type SequenceMixer,
   softmaxAttention,
+  wholeNumber,
 } from '@mneme/core-tensor'
-import {
-  concat,
-  mul,
-  reshape,
-  sigmoid,
-  slice,
-  stack,
-  type Tensor,
-  tensor4d,
-  tile,
-  type Variable,
-} from '@tensorflow/tfjs-core'
+import { concat, mul, reshape, sigmoid, stack, type Tensor, tensor4d, tile, type Variable } from '@tensorflow/tfjs-core'
 import type { FastWeights } from './memory-net.js'
 import type { NeuralMemory, NeuralMemoryState } from './neural-memory.js'
 
@@ -90,9 +83,7 @@ export class MemoryAsContext extends Module implements SequenceMixer<MemoryAsCon
   ) {
     super()
     const { dModel, nHeads, dHead, segment, persistent, ropeBase, normEps } = options
-    if (!(Number.isInteger(segment) && segment >= 1)) {
-      throw new RangeError(`MemoryAsContext segment: expected a whole number of tokens, at least 1, got ${segment}.`)
-    }
+    wholeNumber('MemoryAsContext segment', segment, 'tokens')
     const projection = (): Linear => new Linear(dModel, nHeads * dHead, rng, { bias: false })
     this.persistent = persistent > 0 ? parameter(normal(rng, [persistent, dModel], 1)) : null
     this.qProj = projection()
@@ -118,18 +109,14 @@ export class MemoryAsContext extends Module implements SequenceMixer<MemoryAsCon
 
   forward(x: Tensor, state?: MemoryAsContextState, pass?: Pass): Mixed<MemoryAsContextState> {
     refusePadding('MemoryAsContext.forward', pass)
-    const { B, T, D } = dims('MemoryAsContext.forward x', x, 'B T D', { D: this.options.dModel })
-    const outputs: Tensor[] = []
-    let current = state ?? this.initialState(B)
-    for (let t = 0; t < T; ) {
-      const size = Math.min(T - t, this.options.segment - current.filled)
-      const mixed = this.inSegment(size === T ? x : slice(x, [0, t, 0], [B, size, D]), current, pass)
-      outputs.push(mixed.y)
-      const closed = mixed.state.filled === this.options.segment
-      current = closed ? { ...mixed.state, recalled: null, keys: null, values: null, filled: 0 } : mixed.state
-      t += size
-    }
-    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+    const { dModel, segment } = this.options
+    const { B, T } = dims('MemoryAsContext.forward x', x, 'B T D', { D: dModel })
+    const left = ({ filled }: MemoryAsContextState): number => segment - filled
+    return bySegments(T, state ?? this.initialState(B), left, (tokens, before) => {
+      const { y, state: after } = this.inSegment(pieceOf(x, tokens, 1), before, pass)
+      const closed = { ...after, recalled: null, keys: null, values: null, filled: 0 }
+      return { y, state: after.filled === segment ? closed : after }
+    })
   }
 
   /** Tokens of one segment: those that are left of it, or fewer. */
@@ -141,8 +128,8 @@ export class MemoryAsContext extends Module implements SequenceMixer<MemoryAsCon
     const context = reshape(stack([h, x], 2), [B, 2 * T, D]) // h_1, x_1, h_2, x_2, ...
     // both of a pair stand at one position: turn them as heads of one token
     const turned = this.rotary.forward(reshape(this.kProj.forward(context), [B, T, 2 * nHeads, dHead]), state.filled)
-    const keys = joined(state.keys, reshape(turned, [B, 2 * T, nHeads, dHead]))
-    const values = joined(state.values, reshape(this.vProj.forward(context), [B, 2 * T, nHeads, dHead]))
+    const keys = extended(state.keys, reshape(turned, [B, 2 * T, nHeads, dHead]))
+    const values = extended(state.values, reshape(this.vProj.forward(context), [B, 2 * T, nHeads, dHead]))
     const q = this.rotary.forward(reshape(this.qProj.forward(x), [B, T, nHeads, dHead]), state.filled)
     const { o } = softmaxAttention(
       {
@@ -190,5 +177,3 @@ export class MemoryAsContext extends Module implements SequenceMixer<MemoryAsCon
     return this.memory.stateBytes(length) + this.memory.tailBytes + open
   }
 }
-
-const joined = (before: Tensor | null, now: Tensor): Tensor => (before === null ? now : concat([before, now], 1))

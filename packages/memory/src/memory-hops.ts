@@ -12,6 +12,7 @@ import {
   refusePadding,
   type SequenceMixer,
   type State,
+  wholeNumber,
 } from '@mneme/core-tensor'
 import {
   add,
@@ -99,9 +100,7 @@ export class WindowHops extends Module implements SequenceMixer<WindowHopsState>
   ) {
     super()
     const { dModel: D, hops, slots, tying } = options
-    if (!(Number.isInteger(hops) && hops >= 1)) {
-      throw new RangeError(`WindowHops hops: expected a whole number, at least 1, got ${hops}.`)
-    }
+    wholeNumber('WindowHops hops', hops)
     const count = tying === 'adjacent' ? hops + 1 : 2
     this.maps = Array.from({ length: count }, () => new Linear(D, D, rng, { bias: false }))
     this.times = Array.from({ length: count }, () => parameter(normal(rng, [slots, D], 0.1)))

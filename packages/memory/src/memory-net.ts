@@ -1,4 +1,4 @@
-import { FLOAT_EPSILON, gelu, type Rng, xavierUniform } from '@mneme/core-tensor'
+import { FLOAT_EPSILON, gelu, type Rng, wholeNumber, xavierUniform } from '@mneme/core-tensor'
 import {
   add,
   concat,
@@ -73,9 +73,7 @@ export class MemoryNet {
 
   constructor(readonly options: MemoryNetOptions) {
     const { width, depth, expansion, normed } = options
-    if (!(Number.isInteger(depth) && depth >= 1)) {
-      throw new RangeError(`MemoryNet depth: expected a whole number, at least 1, got ${depth}.`)
-    }
+    wholeNumber('MemoryNet depth', depth)
     const inner = Math.trunc(width * expansion)
     const widths = [width, ...Array<number>(depth - 1).fill(inner), width]
     const layers = widths.slice(1).map((out, l) => [widths[l] as number, out])

@@ -1,4 +1,5 @@
 import {
+  bySegments,
   constant,
   dims,
   type Mixed,
@@ -6,10 +7,12 @@ import {
   Module,
   type Pass,
   parameter,
+  pieceOf,
   refusePadding,
   type SequenceMixer,
   type State,
   tokenAt,
+  wholeNumber,
 } from '@mneme/core-tensor'
 import { add, concat, expandDims, slice, type Tensor, type Variable, zeros } from '@tensorflow/tfjs-core'
 
@@ -47,9 +50,7 @@ export class MemoryPrefix extends Module implements SequenceMixer<MemoryPrefixSt
   ) {
     super()
     const { dModel, segment } = options
-    if (!(Number.isInteger(segment) && segment > 0)) {
-      throw new RangeError(`MemoryPrefix segment: expected a whole number of tokens, at least 1, got ${segment}.`)
-    }
+    wholeNumber('MemoryPrefix segment', segment, 'tokens')
     this.mark = parameter(constant([dModel], 0))
   }
 
@@ -62,27 +63,22 @@ export class MemoryPrefix extends Module implements SequenceMixer<MemoryPrefixSt
     refusePadding('MemoryPrefix.forward', pass)
     const { dModel, segment } = this.options
     const { B, T } = dims('MemoryPrefix.forward x', x, 'B T D', { D: dModel })
-    let { read, memory, inner, filled } = state ?? this.initialState(B)
-    const history = this.reader.forward(x, read, pass)
-    read = history.state
+    const before = state ?? this.initialState(B)
+    const history = this.reader.forward(x, before.read, pass)
     pass?.record?.record('memory', history.y)
-    const outputs: Tensor[] = []
-    for (let t = 0; t < T; ) {
-      const size = Math.min(T - t, segment - filled)
-      const piece = slice(x, [0, t, 0], [B, size, dModel])
-      const first = filled === 0
-      const tokens = first ? concat([add(memory, this.mark), piece], 1) : piece
-      const mixed = this.inner.forward(tokens, first ? this.inner.initialState(B) : inner, pass)
-      outputs.push(first ? slice(mixed.y, [0, 1, 0], [B, size, dModel]) : mixed.y)
-      t += size
-      filled += size
-      inner = mixed.state
-      if (filled < segment) continue
-      memory = expandDims(tokenAt(history.y, t - 1), 1)
-      inner = null
-      filled = 0
-    }
-    return { y: concat(outputs, 1), state: { read, memory, inner, filled } }
+    const start = { ...before, read: history.state }
+    const left = ({ filled }: MemoryPrefixState): number => segment - filled
+    return bySegments<MemoryPrefixState>(T, start, left, (span, open) => {
+      const first = open.filled === 0
+      const piece = pieceOf(x, span, 1)
+      const tokens = first ? concat([add(open.memory, this.mark), piece], 1) : piece
+      const mixed = this.inner.forward(tokens, first ? this.inner.initialState(B) : open.inner, pass)
+      const y = first ? slice(mixed.y, [0, 1, 0], [B, span.size, dModel]) : mixed.y
+      const filled = open.filled + span.size
+      if (filled < segment) return { y, state: { ...open, inner: mixed.state, filled } }
+      const memory = expandDims(tokenAt(history.y, span.begin + span.size - 1), 1)
+      return { y, state: { ...open, memory, inner: null, filled: 0 } }
+    })
   }
 
   stateBytes(length: number): number {

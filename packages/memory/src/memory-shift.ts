@@ -1,15 +1,17 @@
 import {
+  bySegments,
   dims,
   type Mixed,
   type MixerTraits,
   Module,
   type Pass,
+  pieceOf,
   type ResidualStack,
   refusePadding,
   type SequenceMixer,
   type State,
 } from '@mneme/core-tensor'
-import { concat, slice, type Tensor } from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
 
 export interface MemoryShiftOptions {
   readonly dModel: number
@@ -60,18 +62,12 @@ export class MemoryShift extends Module implements SequenceMixer<MemoryShiftStat
   forward(x: Tensor, state?: MemoryShiftState, pass?: Pass): Mixed<MemoryShiftState> {
     refusePadding('MemoryShift.forward', pass)
     const { segment, dModel } = this.options
-    const { B, T, D } = dims('MemoryShift.forward x', x, 'B T D', { D: dModel })
-    const outputs: Tensor[] = []
-    let current = state ?? this.initialState(B)
-    for (let t = 0; t < T; ) {
-      const size = Math.min(T - t, segment - current.filled)
-      const layers = current.filled === 0 ? this.shifted(current.layers) : current.layers
-      const mixed = this.stack.forward(size === T ? x : slice(x, [0, t, 0], [B, size, D]), layers, pass)
-      outputs.push(mixed.y)
-      current = { layers: mixed.state, filled: (current.filled + size) % segment }
-      t += size
-    }
-    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+    const { B, T } = dims('MemoryShift.forward x', x, 'B T D', { D: dModel })
+    const left = ({ filled }: MemoryShiftState): number => segment - filled
+    return bySegments(T, state ?? this.initialState(B), left, (tokens, { layers, filled }) => {
+      const mixed = this.stack.forward(pieceOf(x, tokens, 1), filled === 0 ? this.shifted(layers) : layers, pass)
+      return { y: mixed.y, state: { layers: mixed.state, filled: (filled + tokens.size) % segment } }
+    })
   }
 
   private shifted(states: readonly State[]): readonly State[] {

@@ -1,4 +1,4 @@
-import { type Carry, dims, Module, normal, parameter, type Rng } from '@mneme/core-tensor'
+import { type Carry, dims, Module, normal, parameter, type Rng, wholeNumber } from '@mneme/core-tensor'
 import { add, expandDims, type Tensor, tile, type Variable } from '@tensorflow/tfjs-core'
 
 /** What crosses to the next segment: memory tokens `[B, M, D]`, null where there are none. */
@@ -28,9 +28,7 @@ export class MemoryTokens extends Module implements Carry<MemoryTokensState> {
     { std = 1, positions = false }: { readonly std?: number; readonly positions?: boolean } = {},
   ) {
     super()
-    if (!(Number.isInteger(count) && count >= 0)) {
-      throw new RangeError(`MemoryTokens count: expected a whole number, at least 0, got ${count}.`)
-    }
+    wholeNumber('MemoryTokens count', count, '', 0)
     this.initial = count === 0 ? null : parameter(normal(rng, [count, dModel], std))
     const places = (): Variable | null => (positions && count > 0 ? parameter(normal(rng, [count, dModel], 1)) : null)
     this.frontPositions = places()

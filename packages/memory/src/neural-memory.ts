@@ -1,19 +1,23 @@
 import {
-  constant,
+  convolvedQkv,
   dims,
+  emptyTails,
   Linear,
   type Mixed,
   type MixerTraits,
   Module,
   type Pass,
   parameter,
+  type QkvTails,
   RMSNorm,
   type Rng,
   refusePadding,
   type SequenceMixer,
   ShortConv,
   silu,
+  startBias,
   unitLength,
+  wholeNumber,
 } from '@mneme/core-tensor'
 import {
   expandDims,
@@ -52,11 +56,7 @@ export interface NeuralMemoryOptions {
 }
 
 /** Weights and tails of `[B, H, ...]`. */
-export type NeuralMemoryState = FastState & {
-  readonly qTail: Tensor
-  readonly kTail: Tensor
-  readonly vTail: Tensor
-}
+export type NeuralMemoryState = FastState & QkvTails<Tensor>
 
 /** Initial bias of the decay gate: about 50 tokens until half is forgotten. */
 const DECAY_BIAS = -4.2
@@ -99,9 +99,7 @@ export class NeuralMemory extends Module implements SequenceMixer<NeuralMemorySt
   ) {
     super()
     const { dModel, nHeads, dHead, convWidth, innerNorm, chunk } = options
-    if (!(Number.isInteger(chunk) && chunk >= 1)) {
-      throw new RangeError(`NeuralMemory chunk: expected a whole number of tokens, at least 1, got ${chunk}.`)
-    }
+    wholeNumber('NeuralMemory chunk', chunk, 'tokens')
     this.net = new MemoryNet({ ...options, width: dHead, normed: innerNorm })
     const width = nHeads * dHead
     const projection = (): Linear => new Linear(dModel, width, rng, { bias: false })
@@ -113,9 +111,7 @@ export class NeuralMemory extends Module implements SequenceMixer<NeuralMemorySt
     this.vConv = new ShortConv(width, convWidth, rng)
     this.stepGate = new Linear(dModel, nHeads, rng)
     this.decayGate = new Linear(dModel, nHeads, rng)
-    const bias = constant([nHeads], DECAY_BIAS)
-    this.decayGate.bias?.assign(bias)
-    bias.dispose()
+    startBias(this.decayGate, () => DECAY_BIAS)
     this.momentumGate = options.momentum ? new Linear(dModel, nHeads, rng) : null
     const drawn = this.net.draw(nHeads, rng)
     // what nothing was stored in recalls nothing; under a norm, nothing would be magnified without bound
@@ -133,9 +129,7 @@ export class NeuralMemory extends Module implements SequenceMixer<NeuralMemorySt
       momentum: this.momentumGate && weights.map((W) => zerosLike(W)),
       point: null,
       filled: 0,
-      qTail: this.qConv.initialState(batch),
-      kTail: this.kConv.initialState(batch),
-      vTail: this.vConv.initialState(batch),
+      ...emptyTails(this, batch),
     }
   }
 
@@ -145,13 +139,13 @@ export class NeuralMemory extends Module implements SequenceMixer<NeuralMemorySt
     const heads = (projected: Tensor): Tensor => splitHeads(projected, nHeads)
     const { B } = dims('NeuralMemory.forward x', x, 'B T D', { D: this.options.dModel })
     const { qTail, kTail, vTail, ...before } = state ?? this.initialState(B)
-    const q = this.qConv.forward(silu(this.qProj.forward(x)), qTail)
-    const k = this.kConv.forward(silu(this.kProj.forward(x)), kTail)
-    const v = this.vConv.forward(silu(this.vProj.forward(x)), vTail)
+    const active = (map: Linear): Tensor => silu(map.forward(x))
+    const projected = { q: active(this.qProj), k: active(this.kProj), v: active(this.vProj) }
+    const { q, k, v, tails } = convolvedQkv(this, projected, { qTail, kTail, vTail })
     const tokens = {
-      q: unitLength(heads(q.y)),
-      k: unitLength(heads(k.y)),
-      v: heads(v.y),
+      q: unitLength(heads(q)),
+      k: unitLength(heads(k)),
+      v: heads(v),
       step: mul(sigmoid(heads(this.stepGate.forward(x))), this.options.maxLr),
       logDecay: neg(softplus(heads(this.decayGate.forward(x)))),
       logMomentum: this.momentumGate && neg(softplus(neg(heads(this.momentumGate.forward(x))))),
@@ -162,7 +156,7 @@ export class NeuralMemory extends Module implements SequenceMixer<NeuralMemorySt
     pass?.record?.record('logDecay', tokens.logDecay)
     return {
       y: this.readout(read, x),
-      state: { ...partRows(after, nHeads), qTail: q.tail, kTail: k.tail, vTail: v.tail },
+      state: { ...partRows(after, nHeads), ...tails },
     }
   }
 

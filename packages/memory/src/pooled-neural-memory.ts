@@ -1,5 +1,6 @@
 import {
   dims,
+  extended,
   FLOAT_EPSILON,
   Linear,
   linearScan,
@@ -12,6 +13,7 @@ import {
   type Rng,
   refusePadding,
   type SequenceMixer,
+  timesOf,
 } from '@mneme/core-tensor'
 import {
   add,
@@ -128,9 +130,7 @@ export class PooledNeuralMemory extends Module implements SequenceMixer<PooledNe
         `PooledNeuralMemory dHead: expected the model's width ${dModel} with a single head, got ${dHead}.`,
       )
     }
-    if (refresh % chunk !== 0) {
-      throw new RangeError(`PooledNeuralMemory refresh: expected a multiple of chunk = ${chunk}, got ${refresh}.`)
-    }
+    timesOf('PooledNeuralMemory refresh', refresh, 'chunk', chunk)
     this.net = new MemoryNet({ ...options, width: dHead, normed: innerNorm, lossReduction: 'mean' })
     const gate = (): Linear => new Linear(dModel, nHeads, rng)
     const projection = (): Linear => new Linear(dModel, nHeads * dHead, rng, { bias: false })
@@ -162,7 +162,7 @@ export class PooledNeuralMemory extends Module implements SequenceMixer<PooledNe
     refusePadding('PooledNeuralMemory.forward', pass)
     const { B, T, D } = dims('PooledNeuralMemory.forward x', x, 'B T D', { D: this.options.dModel })
     const before = state ?? this.initialState(B)
-    const inputs = before.pending === null ? x : concat([before.pending, x], 1)
+    const inputs = extended(before.pending, x)
     const length = inputs.shape[1] as number
     const whole = length - (length % this.options.chunk)
     const { versions, ...after } =

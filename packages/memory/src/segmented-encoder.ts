@@ -1,5 +1,6 @@
 import {
   type Alignment,
+  bySegments,
   detach,
   dims,
   firstSegment,
@@ -9,10 +10,12 @@ import {
   normal,
   type Pass,
   parameter,
+  pieceOf,
   type Rng,
   refusePadding,
   type SequenceMixer,
   type State,
+  wholeNumber,
 } from '@mneme/core-tensor'
 import { concat, expandDims, slice, type Tensor, tile, type Variable } from '@tensorflow/tfjs-core'
 
@@ -58,11 +61,8 @@ export class SegmentedEncoder extends Module implements SequenceMixer<SegmentedE
   ) {
     super()
     const { dModel, memoryTokens: M, length, std } = options
-    for (const [name, value] of Object.entries({ memoryTokens: M, length })) {
-      if (!(Number.isInteger(value) && value >= 1)) {
-        throw new RangeError(`SegmentedEncoder ${name}: expected a whole number, at least 1, got ${value}.`)
-      }
-    }
+    wholeNumber('SegmentedEncoder memoryTokens', M)
+    wholeNumber('SegmentedEncoder length', length)
     this.initial = parameter(normal(rng, [M, dModel], std))
     this.marks = parameter(normal(rng, [2, dModel], std))
   }
@@ -83,16 +83,11 @@ export class SegmentedEncoder extends Module implements SequenceMixer<SegmentedE
     const { dModel, length, alignment } = this.options
     const { B, T } = dims('SegmentedEncoder.forward x', x, 'B T D', { D: dModel })
     const first = firstSegment(T, length, alignment)
-    const outputs: Tensor[] = []
-    let current = state ?? this.initialState(B)
-    for (let t = 0; t < T; ) {
-      const size = Math.min(T - t, t === 0 || alignment === 'center' ? first : length)
-      const mixed = this.segment(slice(x, [0, t, 0], [B, size, dModel]), current, pass)
-      outputs.push(mixed.y)
-      current = mixed.state
-      t += size
-    }
-    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+    const left = (_: SegmentedEncoderState, begin: number): number =>
+      begin === 0 || alignment === 'center' ? first : length
+    return bySegments(T, state ?? this.initialState(B), left, (tokens, before) =>
+      this.segment(pieceOf(x, tokens, 1), before, pass),
+    )
   }
 
   private segment(x: Tensor, { memory, sinceCut }: SegmentedEncoderState, pass?: Pass): Mixed<SegmentedEncoderState> {
