@@ -7,11 +7,11 @@ const memory: NeuralMemoryOptions = {
   dModel: 6,
   nHeads: 1,
   dHead: 4,
-  depth: 2,
-  expansion: 1.5,
+  depth: 1,
+  expansion: 1,
   innerNorm: true,
   lossReduction: 'sum',
-  chunk: 2,
+  chunk: 3,
   momentum: true,
   maxLr: 0.1,
   convWidth: 2,
@@ -30,7 +30,7 @@ const base: MemoryAsContextOptions = {
 
 const variants: Readonly<Record<string, Partial<MemoryAsContextOptions>>> = {
   'chunks that do not divide segments': {},
-  'nothing persistent, segments of 4': { persistent: 0, segment: 4 },
+  'nothing persistent, segments of 6': { persistent: 0, segment: 6 },
 }
 
 for (const [name, options] of Object.entries(variants)) {

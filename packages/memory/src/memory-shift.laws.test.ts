@@ -4,10 +4,10 @@ import { CompressiveMemory } from './compressive-memory.js'
 import { MemoryShift } from './memory-shift.js'
 import { GruCell } from './memory-slots.js'
 
-const [D, H, K, L] = [6, 2, 3, 2]
+const [D, H, K, L] = [6, 2, 3, 4]
 
 /** Layers of compressive memory with one table of positions; those that are not `remembering` have none. */
-function make(remembering: readonly number[], seed: number): MemoryShift {
+function make(remembering: readonly number[], gated: boolean, seed: number): MemoryShift {
   const rng = new Rng(seed)
   const sizes = { memory: 2, compressed: 2 }
   const table = parameter(normal(rng, [H, L + 4, K], 0.5))
@@ -19,15 +19,17 @@ function make(remembering: readonly number[], seed: number): MemoryShift {
       return {
         mixerNorm: new LayerNorm(D),
         mixer: new CompressiveMemory({ ...options, ...kept, projection, dropsTail: true }, { table }, rng),
-        mixerJoin: new GruCell(D, rng),
-        mlp: new FeedForward(D, 5, rng),
-        mlpNorm: new LayerNorm(D),
-        mlpJoin: new GruCell(D, rng),
+        ...(gated && {
+          mixerJoin: new GruCell(D, rng),
+          mlp: new FeedForward(D, 5, rng),
+          mlpNorm: new LayerNorm(D),
+          mlpJoin: new GruCell(D, rng),
+        }),
       }
     }),
   )
   return new MemoryShift(stack, { dModel: D, segment: L, layers: remembering })
 }
 
-describeMixer('MemoryShift: all layers', (seed) => make([0, 1, 2], seed), D)
-describeMixer('MemoryShift: two of three layers', (seed) => make([0, 2], seed), D)
+describeMixer('MemoryShift: all layers', (seed) => make([0, 1, 2], false, seed), D)
+describeMixer('MemoryShift: two of three layers, gates at the joins', (seed) => make([0, 2], true, seed), D)
