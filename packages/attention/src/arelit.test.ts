@@ -1,7 +1,7 @@
-import { normal, normalInit, Rng } from '@mneme/core-tensor'
+import { linearScan, normal, normalInit, Rng } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { type Tensor, tensor } from '@tensorflow/tfjs-core'
+import { concat, fill, mul, sigmoid, split, sub, type Tensor, tensor, zeros } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { AReLiT, type ArelitOptions } from './arelit.js'
 
@@ -63,6 +63,22 @@ describe('AReLiT', () => {
       const o = await recurrence(mixer, x, components)
       const expected = mixer.oProj.forward(tensor(Float32Array.from(o), [1, 17, 6]))
       expectClose(await read(mixer.forward(x).y), await read(expected), 1e-4, 'outputs')
+    })
+  })
+
+  test('one component that stands still: half of an average of values that fades', async () => {
+    await within(async () => {
+      const mixer = new AReLiT({ ...options, components: 1, spectrum: 'half' }, new Rng(7))
+      // keys and queries above nothing in every feature, so that no weight vanishes
+      mixer.inProj.bias?.assign(concat([fill([12], 9), fill([18], 0)]))
+      mixer.featureProj.bias?.assign(concat([fill([8], 9), fill([4], 0)]))
+      const x = normal(new Rng(8), [2, 11, 5], 1)
+      const [, , v, beta] = split(mixer.inProj.forward(x), 5, 2) as [Tensor, Tensor, Tensor, Tensor]
+      const open = sigmoid(beta)
+      const { h } = linearScan({ a: sub(1, open), b: mul(open, v), h0: zeros([2, 6]) })
+      const expected = mixer.oProj.forward(mul(h, 0.5))
+      expectClose(await read(mixer.forward(x).y), await read(expected), 1e-5, 'outputs')
+      mixer.dispose()
     })
   })
 

@@ -1,7 +1,19 @@
 import { normal, normalInit, Rng, softmaxAttention } from '@mneme/core-tensor'
 import { read, span, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { add, concat, fill, mul, ones, reshape, softmax, type Tensor, tensor, tensor2d } from '@tensorflow/tfjs-core'
+import {
+  add,
+  concat,
+  fill,
+  mul,
+  ones,
+  reshape,
+  softmax,
+  sum,
+  type Tensor,
+  tensor,
+  tensor2d,
+} from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { Aaren } from './aaren.js'
 import { Latte } from './latte.js'
@@ -106,6 +118,29 @@ describe('Latte', () => {
       const before = await read(mixer.forward(x).y)
       mixer.qProj.weight.assign(mul(mixer.qProj.weight, -5))
       expect(await read(mixer.forward(x).y)).toEqual(before)
+    })
+  })
+
+  test('the same on all of a token’s choices changes nothing, nor the same on all scores of a slot', async () => {
+    await within(async () => {
+      const mixer = new Latte({ ...options, projection: { ...projection, bias: true } }, new Rng(12))
+      const x = normal(new Rng(13), [1, 7, D], 1)
+      const before = await read(mixer.forward(x).y)
+      for (const map of [mixer.qProj, mixer.kProj]) map.bias?.assign(add(map.bias, 3))
+      expectClose(await read(mixer.forward(x).y), before, 1e-5, 'outputs')
+    })
+  })
+
+  test('one slot a head is Aaren, whose scores are those of its learned query', async () => {
+    await within(async () => {
+      const aaren = new Aaren({ dModel: D, nHeads: 2, dHead: 3, chunk: 4, projection }, new Rng(14))
+      const mixer = new Latte({ ...options, slots: 2 }, new Rng(15))
+      const q = reshape(aaren.qProj.forward(reshape(aaren.query, [1, D])), [2, 3, 1])
+      mixer.kProj.weight.assign(sum(mul(mul(reshape(aaren.kProj.weight, [2, 3, D]), q), 3 ** -0.5), 1))
+      mixer.vProj.weight.assign(aaren.vProj.weight)
+      mixer.oProj.weight.assign(aaren.oProj.weight)
+      const x = normal(new Rng(16), [2, 13, D], 1)
+      expectClose(await read(mixer.forward(x).y), await read(aaren.forward(x).y), 1e-5, 'outputs')
     })
   })
 

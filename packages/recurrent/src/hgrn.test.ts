@@ -1,4 +1,4 @@
-import { linearScan, normal, parameter, Rng } from '@mneme/core-tensor'
+import { linearScan, normal, parameter, Rng, silu } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
 import { fill, mul, reshape, sigmoid, slice, sub, type Tensor, tensor, unstack, zeros } from '@tensorflow/tfjs-core'
@@ -55,6 +55,18 @@ describe('HGRN', () => {
       const least = await decays(evenly(5, 2))
       expect(Math.min(...least)).toBeGreaterThanOrEqual(0.4 - 1e-6)
       expect(Math.min(...(await decays(null)))).toBeLessThan(0.1)
+    })
+  })
+
+  test('without a bound and with gates shut has no memory: h = silu(W_i x)', async () => {
+    await within(async () => {
+      const mixer = new HGRN({ ...options, bound: null, projection: { bias: true } }, new Rng(6))
+      mixer.fProj.bias?.assign(fill([D], -200))
+      const x = normal(new Rng(7), [1, 5, D], 1)
+      const start = { h: fill([1, D], 1000), iTail: null, fTail: null }
+      const expected = await read(silu(mixer.iProj.forward(x)))
+      expectClose(await read(mixer.forward(x, start).state.h), expected.slice(-D), 1e-5, 'last state')
+      mixer.dispose()
     })
   })
 

@@ -1,8 +1,23 @@
-import { gatedLinearAttention, normal, parameter, Rng, silu } from '@mneme/core-tensor'
+import { gatedLinearAttention, linearScan, normal, parameter, Rng, silu, tokenAt } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { exp, expm1, neg, ones, reshape, tensor, zeros } from '@tensorflow/tfjs-core'
+import {
+  exp,
+  expandDims,
+  expm1,
+  log,
+  mul,
+  neg,
+  ones,
+  reshape,
+  sigmoid,
+  sub,
+  type Tensor,
+  tensor,
+  zeros,
+} from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
+import { HGRN } from './hgrn.js'
 import { HGRN2, type Hgrn2Options } from './hgrn2.js'
 import { boundedLogForget, LowerBound } from './lower-bound.js'
 
@@ -82,6 +97,35 @@ describe('HGRN2', () => {
       expectClose(await read(actual.y), await read(expected), 1e-5, 'outputs')
       expectClose(await read(actual.state.memory), await read(state), 1e-5, 'memory')
       mixer.dispose()
+    })
+  })
+
+  test('with keys of one channel and queries of 1 is HGRN, but for what follows the recurrence', async () => {
+    await within(async () => {
+      const sizes = { dModel: D, bound: null, convWidth: 0, normEps: 1e-5 }
+      const one = new HGRN(sizes, new Rng(4))
+      const two = new HGRN2({ ...sizes, expansion: 1, chunk: 4 }, new Rng(5))
+      two.fProj.weight.assign(one.fProj.weight)
+      const x = normal(new Rng(6), [2, 17, D], 1)
+      const f = one.fProj.forward(x)
+      const forget = sigmoid(f)
+      const v = silu(one.iProj.forward(x))
+      const column = (y: Tensor): Tensor => expandDims(y, 3)
+      const { o, state } = gatedLinearAttention({
+        q: ones([2, 17, D, 1]),
+        k: column(neg(expm1(boundedLogForget(f, null)))),
+        v: column(v),
+        logDecay: column(log(forget)),
+      })
+      const { state: after } = one.forward(x)
+      expectClose(await read(state), await read(after.h), 1e-5, 'state')
+      expectClose((await read(o)).slice(-D), (await read(after.h)).slice(-D), 1e-5, 'last read')
+      // the mixer itself: its gates are HGRN's, and what it stores is the input without SiLU
+      two.iProj.weight.assign(one.iProj.weight)
+      const stored = linearScan({ a: forget, b: mul(sub(1, forget), two.iProj.forward(x)), h0: zeros([2, D]) }).h
+      const { state: memory } = two.forward(x)
+      expectClose(await read(memory.memory), await read(tokenAt(stored, 16)), 1e-5, 'memory')
+      for (const mixer of [one, two]) mixer.dispose()
     })
   })
 })

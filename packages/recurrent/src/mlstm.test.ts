@@ -1,7 +1,7 @@
-import { gatedLinearAttention, mlstm, normal, Rng } from '@mneme/core-tensor'
+import { gatedLinearAttention, mlstm, normal, normalisedLinearAttention, Rng } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { exp, expandDims, fill, mul, ones, tensor, zeros } from '@tensorflow/tfjs-core'
+import { abs, add, exp, expandDims, fill, mul, ones, type Tensor, tensor, zeros } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { MLSTM, type MlstmOptions } from './mlstm.js'
 
@@ -45,6 +45,35 @@ describe('the cell', () => {
       )
       const { state } = gatedLinearAttention({ q, k: mul(k, expandDims(exp(inputGate), 3)), v, logDecay })
       expectClose(await read(mul(C, expandDims(expandDims(exp(m), 2), 3))), await read(state), 1e-5, 'memory')
+    })
+  })
+})
+
+describe('the readout', () => {
+  const [T, H, K, V] = [17, 2, 3, 4]
+  /** Products of queries and keys are positive, and their sums far above the floor of 1. */
+  function tokens(forget: number) {
+    const rng = new Rng(2)
+    const positive = (): Tensor => add(abs(normal(rng, [1, T, H, K], 1)), 2)
+    const [q, k, v] = [positive(), positive(), normal(rng, [1, T, H, V], 1)]
+    return { q, k, v, inputGate: normal(rng, [1, T, H], 1), forgetGate: fill([1, T, H], forget) }
+  }
+
+  test('the same on every input gate changes nothing where the denominator is above its floor', async () => {
+    await within(async () => {
+      const given = tokens(1)
+      const moved = mlstm({ ...given, inputGate: add(given.inputGate, 9) })
+      const { h } = mlstm({ ...given, inputGate: add(given.inputGate, 4) })
+      expectClose(await read(moved.h), await read(h), 1e-5, 'reads')
+    })
+  })
+
+  test('with one input gate for all and nothing forgotten is normalised linear attention', async () => {
+    await within(async () => {
+      const { q, k, v, forgetGate } = tokens(80)
+      const { h } = mlstm({ q, k, v, inputGate: zeros([1, T, H]), forgetGate })
+      const { o } = normalisedLinearAttention({ q, k, v }, { scale: 1, eps: 0 })
+      expectClose(await read(h), await read(o), 1e-5, 'reads')
     })
   })
 })

@@ -1,6 +1,7 @@
-import { normal, Rng } from '@mneme/core-tensor'
+import { minGru, normal, Rng } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
+import { concat, fill, neg, slice, split, sub, type Tensor, tanh, type Variable, zeros } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { QRNN } from './qrnn.js'
 
@@ -37,6 +38,20 @@ describe('QRNN', () => {
         }
       }
       expectClose(await read(mixer.forward(x).y), expected, 1e-5, 'outputs')
+      mixer.dispose()
+    })
+  })
+
+  test('of width 1, with candidates above 1/2, is minGRU whose gate is 1 − f', async () => {
+    await within(async () => {
+      const mixer = new QRNN({ dModel: D, width: 1, pooling: 'f' }, new Rng(4))
+      const x = normal(new Rng(5), [2, 19, D], 1)
+      // the candidate passes tanh here and g there, g(y) = y + 1/2 from 0 on: y = tanh(z) - 1/2 where tanh(z) > 1/2
+      const bias = concat([fill([D], 6), slice(mixer.projection.bias as Variable, [D], [D])])
+      mixer.projection.bias?.assign(bias)
+      const [z, f] = split(mixer.projection.forward(x), 2, 2) as [Tensor, Tensor]
+      const { h } = minGru({ projected: concat([sub(tanh(z), 0.5), neg(f)], 2), h0: zeros([2, D]) })
+      expectClose(await read(mixer.forward(x).y), await read(h), 1e-5, 'outputs')
       mixer.dispose()
     })
   })

@@ -1,4 +1,4 @@
-import { gatedLinearAttention, normal, type RMSNorm, Rng } from '@mneme/core-tensor'
+import { gatedLinearAttention, type Linear, normal, type RMSNorm, Rng, silu } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
 import { fill, matMul, mul, ones, reshape, type Tensor, tensor, transpose } from '@tensorflow/tfjs-core'
@@ -61,6 +61,34 @@ describe('Retention', () => {
         [1, T, H * V],
       )
       expectClose(await read(mixer.forward(x).y), await read(mixer.oProj.forward(mul(normed, silu))), 1e-5, 'outputs')
+      mixer.dispose()
+    })
+  })
+
+  test('without rotations is gated linear attention with one constant decay a head; with decays of 1, linear attention', async () => {
+    await within(async () => {
+      const x = normal(new Rng(11), [2, 9, D], 1)
+      for (const logDecay of [retentionLogDecay(2), [0, 0]]) {
+        const mixer = new Retention({ ...options, ropeBase: null, logDecay }, new Rng(10))
+        const heads = (map: Linear): Tensor => reshape(map.forward(x), [2, 9, 2, -1])
+        const qkv = { q: heads(mixer.qProj), k: heads(mixer.kProj), v: heads(mixer.vProj) }
+        const decays = mul(ones([2, 9, 2, 1]), tensor(logDecay, [1, 1, 2, 1]))
+        const { o } = gatedLinearAttention(logDecay[0] === 0 ? qkv : { ...qkv, logDecay: decays })
+        const gated = mul(reshape((mixer.gNorm as RMSNorm).forward(o), [2, 9, -1]), silu(mixer.gProj.forward(x)))
+        expectClose(await read(mixer.forward(x).y), await read(mixer.oProj.forward(gated)), 1e-5, 'outputs')
+        mixer.dispose()
+      }
+    })
+  })
+
+  test('longer queries and keys change nothing: the norm takes them away', async () => {
+    await within(async () => {
+      const mixer = new Retention({ ...options, normEps: 1e-12 }, new Rng(12))
+      const x = normal(new Rng(13), [1, 9, D], 1)
+      const before = await read(mixer.forward(x).y)
+      mixer.qProj.weight.assign(mul(mixer.qProj.weight, 30))
+      mixer.kProj.weight.assign(mul(mixer.kProj.weight, 7))
+      expectClose(await read(mixer.forward(x).y), before, 1e-5, 'outputs')
       mixer.dispose()
     })
   })
