@@ -13,6 +13,9 @@ export interface UseWebGPUOptions extends DeviceOptions {
   readonly allowSoftware?: boolean
 }
 
+/** `MatMulProgramType.MatMulPackedProgram` of tfjs, which does not export it. */
+const tiledMatMul = 3
+
 let active: Promise<WebGPUDevice> | null = null
 
 /**
@@ -44,6 +47,8 @@ async function start(options: UseWebGPUOptions): Promise<WebGPUDevice> {
   }
   // tfjs would compute small ops on the processor, and some of those wait for the device, which Node cannot
   env().set('WEBGPU_CPU_FORWARD', false)
+  // a software driver pays for every thread at every barrier: of the matmul programs of tfjs the tiled one has fewest
+  if (found.software) env().set('WEBGPU_MATMUL_PROGRAM_TYPE', tiledMatMul)
   const backend = new WebGPUBackend(found.device, found.info as GPUAdapterInfo)
   registerKernels(backend)
   // tfjs registers a backend of its own on import where it sees WebGPU
