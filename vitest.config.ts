@@ -58,6 +58,8 @@ export default defineConfig({
           pool: 'forks',
           testTimeout: 180_000,
           hookTimeout: 120_000,
+          // what a page does, it does when the machine lets it
+          expect: { poll: { timeout: 60_000 } },
         },
       },
     ],

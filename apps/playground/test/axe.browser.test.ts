@@ -58,7 +58,7 @@ describe.skipIf(!found)('accessibility', () => {
       await page
         .locator(ready[place] ?? 'main h2')
         .first()
-        .waitFor({ timeout: 30_000 })
+        .waitFor()
       for (const { width, colorScheme, rules } of shapes) {
         await page.setViewportSize({ width, height: 900 })
         await page.emulateMedia({ colorScheme })

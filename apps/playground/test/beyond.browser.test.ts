@@ -15,7 +15,7 @@ describe.skipIf(!found)('beyond the training length', () => {
   test('a constant state stays as it is over 64 times the length, attention’s grows, and both are drawn', async () => {
     const { page, complaints } = await visit(`view=beyond&times=64&${run('min-rnn')}&${run('transformer', 'b.')}`)
     await page.getByRole('button', { name: 'Evaluate' }).click()
-    await page.getByText('is done.').nth(1).waitFor({ timeout: 60_000 })
+    await page.getByText('is done.').nth(1).waitFor()
     const column = async (letter: string, at: number): Promise<string[]> =>
       page
         .getByRole('table', { name: `Run ${letter} beyond` })

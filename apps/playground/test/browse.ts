@@ -7,6 +7,10 @@ const executablePath = process.env.MNEME_CHROMIUM ?? '/usr/bin/chromium'
 
 /** Whether there is a browser to test with. */
 export const found = existsSync(executablePath)
+if (!found) console.warn(`${executablePath}: no browser, so the playground is not tested. Set MNEME_CHROMIUM.`)
+
+/** For whatever is awaited: a busy machine may take its time, and only what never comes is a failure. */
+const patienceMs = 90_000
 
 export interface Visit {
   readonly page: Page
@@ -61,6 +65,7 @@ export function browsing(): Browsing {
         serviceWorkers: 'block',
         ...options,
       })
+      context.setDefaultTimeout(patienceMs)
       open.push(context)
       const page = await context.newPage()
       const complaints: string[] = []
@@ -83,7 +88,7 @@ export function browsing(): Browsing {
 export const small =
   'paper=min-rnn&config.dModel=16&config.nLayers=1&task=novel&train.steps=5000&train.length=32&train.lr=0.003'
 
-export async function until(holds: () => Promise<boolean>, limitMs = 15_000): Promise<void> {
+export async function until(holds: () => Promise<boolean>, limitMs = patienceMs): Promise<void> {
   const end = performance.now() + limitMs
   while (!(await holds())) {
     if (performance.now() > end) throw new Error(`not so within ${limitMs} ms: ${holds}`)

@@ -105,7 +105,7 @@ describe('the exported script', () => {
 describe.skipIf(!found)('files', () => {
   test('a run is taken away, opened again, writes and is looked into', async () => {
     const { page, complaints } = await visit(small)
-    await page.getByText(/^Training, step \d{2,}/).waitFor({ timeout: 20_000 })
+    await page.getByText(/^Training, step \d{2,}/).waitFor()
     await page.getByRole('link', { name: 'Files', exact: true }).click()
     const files = await downloaded(page)
     await page.getByText('in the published layout').waitFor()
@@ -114,10 +114,10 @@ describe.skipIf(!found)('files', () => {
     await page.getByLabel('files', { exact: true }).setInputFiles(onDisk('own', files))
     await page.getByText('Were RNNs All We Needed?').waitFor()
     await page.getByText(/Every tensor was found, none was left over/).waitFor()
-    expect(await page.getByRole('row', { name: /^embedding.weight \[\d+, 16\]/ }).count()).toBe(1)
+    await expect.poll(() => page.getByRole('row', { name: /^embedding.weight \[\d+, 16\]/ }).count()).toBe(1)
     await page.getByLabel('Prompt').fill('whale')
     await page.getByRole('button', { name: 'Write' }).click()
-    await page.getByText(/^200 tokens, [\d,]+ a second/).waitFor({ timeout: 20_000 })
+    await page.getByText(/^200 tokens, [\d,]+ a second/).waitFor()
     expect((await page.locator('.continued').textContent())?.length).toBeGreaterThan(100)
     await page.getByLabel('Text to read').fill('whale')
     await page.getByRole('button', { name: 'Look', exact: true }).click()
@@ -129,7 +129,7 @@ describe.skipIf(!found)('files', () => {
     const { page, complaints } = await visit(
       'paper=latte&config.dModel=16&config.nLayers=1&task=selective-copying&task.length=14&task.data=3&task.vocab=6',
     )
-    await page.getByText(/^Training, step [1-9]/).waitFor({ timeout: 20_000 })
+    await page.getByText(/^Training, step [1-9]/).waitFor()
     await page.getByRole('link', { name: 'Files', exact: true }).click()
     const files = await downloaded(page)
     expect(files.map(({ name }) => name.split('/')[1])).toEqual(['experiment.json', 'model.safetensors'])

@@ -18,10 +18,10 @@ describe.skipIf(!found)('lessons', () => {
     for (const { title, experiment } of lessons) {
       await page.getByRole('link', { name: title, exact: true }).click()
       await page.getByRole('heading', { name: title, exact: true }).waitFor()
-      expect(await page.locator('.equation math').count()).toBeGreaterThan(0)
-      await page.locator('.lesson-figures figure').nth(1).waitFor({ timeout: 20_000 })
+      await expect.poll(() => page.locator('.equation math').count()).toBeGreaterThan(0)
+      await page.locator('.lesson-figures figure').nth(1).waitFor()
       const link = page.getByRole('link', { name: experiment.title })
-      expect(await link.getAttribute('href')).toContain(`paper=${experiment.runs[0]?.paper}`)
+      await expect.poll(() => link.getAttribute('href')).toContain(`paper=${experiment.runs[0]?.paper}`)
       await page.getByRole('link', { name: 'All lessons' }).click()
     }
     expect(complaints).toEqual([])
@@ -30,22 +30,19 @@ describe.skipIf(!found)('lessons', () => {
   test('a slider moves the picture: decay trades old pairs for new ones', async () => {
     const { page } = await visit('view=lessons/why-decay')
     const summary = page.locator('.summary')
-    await summary.getByText('recalled').waitFor({ timeout: 20_000 })
+    await summary.getByText('recalled').waitFor()
     const figures = async (): Promise<number[]> =>
       Array.from((await summary.textContent())?.matchAll(/-?\d\.\d\d/g) ?? [], ([n]) => Number(n))
     const [newest, oldest] = (await figures()) as [number, number]
-    const before = await summary.textContent()
     await page.getByLabel('Decay α').fill('0.9')
-    await page.waitForFunction((text) => document.querySelector('.summary')?.textContent !== text, before)
-    const [newer, older] = (await figures()) as [number, number]
-    expect(newer).toBeGreaterThan(newest + 0.1)
-    expect(older).toBeLessThan(oldest - 0.1)
+    await expect.poll(async () => (await figures())[0]).toBeGreaterThan(newest + 0.1)
+    await expect.poll(async () => (await figures())[1]).toBeLessThan(oldest - 0.1)
   })
 
   test('the experiment of a lesson trains', async () => {
     const { page, complaints } = await visit('view=lessons/segment-memory')
     await page.getByRole('link', { name: /copy across segments/ }).click()
-    await page.getByText(/^Training, step [1-9]/).waitFor({ timeout: 30_000 })
+    await page.getByText(/^Training, step [1-9]/).waitFor()
     expect(complaints).toEqual([])
   })
 })

@@ -11,9 +11,9 @@ describe.skipIf(!found)('papers', () => {
     const { page, complaints } = await visit('view=papers')
     const rows = page.locator('.paper-list li')
     await rows.first().waitFor()
-    expect(await rows.count()).toBe(paperKeys.length)
+    await expect.poll(() => rows.count()).toBe(paperKeys.length)
     await page.getByLabel('Title, author, mechanism').fill('learning memorize test')
-    expect(await rows.count()).toBe(1)
+    await expect.poll(() => rows.count()).toBe(1)
     await page.getByRole('link', { name: /Titans/ }).click()
     await page.getByRole('heading', { name: /Titans/ }).waitFor()
     expect(page.url()).toContain('view=papers/titans')
@@ -28,18 +28,18 @@ describe.skipIf(!found)('papers', () => {
   test('a page shows equation, letters, claim with figures, and trains the smallest form', async () => {
     const { page, complaints } = await visit('view=papers/gated-deltanet')
     await page.getByRole('heading', { name: 'Gated Delta Networks' }).waitFor()
-    expect(await page.locator('.equation math').count()).toBeGreaterThan(0)
-    expect(await page.getByText('model width').count()).toBe(1)
+    await expect.poll(() => page.locator('.equation math').count()).toBeGreaterThan(0)
+    await expect.poll(() => page.getByText('model width').count()).toBe(1)
     await page.getByText('packages/models/src/gated-deltanet.ts').waitFor()
     await page.getByRole('button', { name: 'Train it here' }).click()
     const status = page.locator('.tiny [role=status]')
-    await page.getByRole('button', { name: 'Train it again' }).waitFor({ timeout: 25_000 })
+    await page.getByRole('button', { name: 'Train it again' }).waitFor()
     const [, loss, share] = /loss (\d\.\d+), (\d+\.\d) %/.exec((await status.textContent()) ?? '') ?? []
     expect(Number(loss)).toBeLessThan(Math.log(4))
     expect(Number(share)).toBeGreaterThan(25)
     await page.getByRole('img', { name: /Training loss/ }).focus()
     await page.keyboard.press('ArrowRight')
-    expect(await page.locator('.tiny output').textContent()).toMatch(/^step 1: \d/)
+    await expect.poll(() => page.locator('.tiny output').textContent()).toMatch(/^step 1: \d/)
     const measured = collected.claims.find(({ rows }) => rows.length > 0) as ClaimEntry
     const { label, paper, median } = measured.rows[0] as ClaimRowEntry
     await page.evaluate((hash) => {

@@ -10,7 +10,7 @@ describe.skipIf(!found)('presets, claims and the sweep', () => {
     await page
       .getByText(/^Training, step/)
       .nth(1)
-      .waitFor({ timeout: 60_000 })
+      .waitFor()
     expect(page.url()).toMatch(/paper=deltanet.*b.paper=gla.*chart=accuracy/)
     await page.goBack()
     const claims = page.getByRole('list', { name: 'Claims' })
@@ -22,7 +22,7 @@ describe.skipIf(!found)('presets, claims and the sweep', () => {
     const lines = (await line.textContent())?.split('; ').length
     await line.click()
     await page.getByRole('form', { name: 'Experiment A' }).waitFor()
-    expect(await page.getByRole('form').count()).toBe(lines)
+    await expect.poll(() => page.getByRole('form').count()).toBe(lines)
     expect(complaints).toEqual([])
   })
 
@@ -33,8 +33,8 @@ describe.skipIf(!found)('presets, claims and the sweep', () => {
     const table = page.getByRole('table', { name: 'The points as a table' })
     await table.getByRole('row').nth(1).waitFor()
     await page.getByRole('button', { name: /^Run three papers/ }).click()
-    await page.getByText('1 of 9 have finished').waitFor({ timeout: 60_000 })
-    expect(await table.getByRole('row').count()).toBe(3)
+    await page.getByText('1 of 9 have finished').waitFor()
+    await expect.poll(() => table.getByRole('row').count()).toBe(3)
     expect(
       await page
         .getByRole('img', { name: /Accuracy against bytes of state/ })

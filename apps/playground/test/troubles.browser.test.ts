@@ -1,5 +1,6 @@
 import type { Page, Worker } from 'playwright-core'
 import { describe, expect, test } from 'vitest'
+import { formatCount } from '../src/view/format'
 import { browsing, found, until } from './browse'
 
 const { visit, browser } = browsing()
@@ -12,10 +13,10 @@ const step = (page: Page): Promise<number> =>
   page.getByRole('progressbar', { name: 'Steps taken' }).evaluate((bar) => (bar as HTMLProgressElement).value)
 
 async function keptPaused(page: Page): Promise<number> {
-  await page.getByText(/^Training, step [1-9]/).waitFor({ timeout: 30_000 })
+  await page.getByText(/^Training, step [1-9]/).waitFor()
   await button(page, 'Pause').click()
   await page.getByText(/^Paused/).waitFor()
-  await page.getByText(`Kept in this browser at step ${(await step(page)).toLocaleString('en')}.`).waitFor()
+  await page.getByText(`Kept in this browser at step ${formatCount(await step(page))}.`).waitFor()
   return step(page)
 }
 
@@ -56,23 +57,23 @@ describe.skipIf(!found)('troubles', () => {
     await page.evaluate((hash) => {
       location.hash = hash
     }, tiny(3))
-    await page.getByText(/^Training, step [1-9]/).waitFor({ timeout: 30_000 })
+    await page.getByText(/^Training, step [1-9]/).waitFor()
     await fill(page, 'until something is removed')
     const kept = await keptPaused(page)
     expect(await page.getByRole('alert').count()).toBe(0)
     await page.reload()
-    await page.getByText(`Continued from step ${kept.toLocaleString('en')}.`).waitFor({ timeout: 20_000 })
+    await page.getByText(`Continued from step ${formatCount(kept)}.`).waitFor()
     await page.evaluate((hash) => {
       location.hash = hash
     }, tiny(2))
-    await page.getByText(/^Training, step [1-9]/).waitFor({ timeout: 20_000 })
+    await page.getByText(/^Training, step [1-9]/).waitFor()
     expect(await page.getByText('Continued from step').count()).toBe(0)
     expect(complaints).toEqual([])
   })
 
   test('a page that was put to sleep goes on training when it wakes', async () => {
     const { page, context } = await visit(tiny(4))
-    await page.getByText(/^Training, step [1-9]/).waitFor({ timeout: 30_000 })
+    await page.getByText(/^Training, step [1-9]/).waitFor()
     const session = await context.newCDPSession(page)
     await session.send('Page.setWebLifecycleState', { state: 'frozen' })
     await session.send('Page.setWebLifecycleState', { state: 'active' })
@@ -87,9 +88,9 @@ describe.skipIf(!found)('troubles', () => {
     await button(page, 'Resume').click()
     const session = await browser().newBrowserCDPSession()
     await session.send('Browser.crashGpuProcess')
-    await page.getByText(/^The graphics card went away/).waitFor({ timeout: 20_000 })
+    await page.getByText(/^The graphics card went away/).waitFor()
     await button(page, 'Continue').click()
-    await page.getByText(`Continued from step ${kept.toLocaleString('en')}.`).waitFor({ timeout: 30_000 })
-    await until(async () => (await step(page)) > kept, 30_000)
+    await page.getByText(`Continued from step ${formatCount(kept)}.`).waitFor()
+    await until(async () => (await step(page)) > kept)
   })
 })

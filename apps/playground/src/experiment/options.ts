@@ -19,6 +19,14 @@ export interface Drawing {
   readonly tokens: number
 }
 
+/** What is read in the view `inside`. */
+export interface Looking {
+  /** Which row of the validation split. */
+  readonly row: number
+  /** Text to be read instead, where there is some. */
+  readonly text: string
+}
+
 /** What the address says besides the experiments: how they are compared and looked at. */
 export interface Options {
   readonly chart: Chart
@@ -31,6 +39,7 @@ export interface Options {
   /** Presets that are run one after another. */
   readonly sweep: string
   readonly draw: Drawing
+  readonly look: Looking
 }
 
 export const optionDefaults: Options = {
@@ -49,6 +58,7 @@ export const optionDefaults: Options = {
     seed: 1,
     tokens: 200,
   },
+  look: { row: 0, text: '' },
 }
 
 /** Names in the address, with the least and the most that a number may be. */
@@ -61,11 +71,14 @@ const limits: Readonly<Record<string, readonly [number, number]>> = {
   'draw.repetitionPenalty': [0.1, 10],
   'draw.seed': [0, Number.MAX_SAFE_INTEGER],
   'draw.tokens': [1, 5000],
+  'look.row': [0, 9999],
 }
 const choices: Readonly<Record<string, readonly string[]>> = { chart: charts, axis: axes, equal: equals }
 
-function flat({ draw, ...rest }: Options): Record<string, string | number> {
-  return { ...rest, ...Object.fromEntries(Object.entries(draw).map(([key, value]) => [`draw.${key}`, value])) }
+function flat({ draw, look, ...rest }: Options): Record<string, string | number> {
+  const named = (group: string, values: object) =>
+    Object.fromEntries(Object.entries(values).map(([key, value]) => [`${group}.${key}`, value]))
+  return { ...rest, ...named('draw', draw), ...named('look', look) }
 }
 
 const standard = flat(optionDefaults)
@@ -101,6 +114,7 @@ export function readOptions(given: ReadonlyMap<string, string>): Options {
       seed: of('draw.seed'),
       tokens: of('draw.tokens'),
     },
+    look: { row: of('look.row'), text: of('look.text') },
   }
 }
 

@@ -139,7 +139,7 @@ const widths = [8, 16, 32] as const
 
 const mixers: readonly ((width: number) => Experiment)[] = [
   (D) => recall('transformer', { dModel: D, nHeads: 1, nKvHeads: 1, dHead: D, dInner: 2 * D }),
-  (D) => recall('gated-deltanet', { dModel: D, nHeads: 1, nVHeads: 1, dHead: D, dInner: 2 * D }),
+  (D) => recall('deltanet', { dModel: D, nHeads: 1, dInner: 2 * D }),
   (D) => recall('min-rnn', { dModel: D, ffMult: 2 }),
 ]
 

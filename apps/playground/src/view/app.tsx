@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { addressOf, addressProblem, lanes, openDefault, view } from '../page'
 import { findView, type ViewEntry, type ViewPage, views } from '../views'
 import { Announcer } from './announcer'
@@ -36,8 +36,13 @@ function Masthead() {
 
 function Navigation() {
   const { key: current } = view.value
+  const list = useRef<HTMLElement>(null)
+  useEffect(() => {
+    // on a phone the list is longer than the screen is wide
+    list.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' })
+  }, [current])
   return (
-    <nav class="views" aria-label="Views">
+    <nav ref={list} class="views" aria-label="Views">
       {views.map(({ key, title }) => (
         <a key={key} href={addressOf({ key, detail: '' })} aria-current={key === current ? 'page' : undefined}>
           {title}

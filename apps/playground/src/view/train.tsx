@@ -25,6 +25,7 @@ import { MakeEqual } from './make-equal'
 import { measures } from './measures'
 import { PaperCard } from './paper-card'
 import type { Reading } from './plot'
+import { RunName } from './run-choice'
 import { RunsTable } from './runs-table'
 import { SamplePanel } from './sample-panel'
 import { ValueTable } from './value-table'
@@ -43,6 +44,11 @@ export function Train() {
       <div class={`runs of-${runs.length}`}>
         {runs.map((lane) => (
           <article key={lane.id} class={`run run-${lane.slot}`} aria-label={`Run ${lane.slot.toUpperCase()}`}>
+            {runs.length > 1 && (
+              <h2>
+                <RunName lane={lane} />
+              </h2>
+            )}
             <Figures lane={lane} />
             <SamplePanel lane={lane} />
             <PaperCard key={lane.experiment.value.paper} lane={lane} />

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks'
 import type { Lane } from '../../lane'
-import { lanes } from '../../page'
+import { addressOf, lanes } from '../../page'
 import { download } from '../download'
 import { formatBytes, formatCount } from '../format'
 import { Scrolled } from '../scrolled'
@@ -17,7 +17,9 @@ export function SavePanel() {
         with the experiment beside it; or the whole experiment as a program for Node.
       </p>
       {lanes.value.length === 0 ? (
-        <p class="quiet">Nothing runs. Open Train first.</p>
+        <p class="quiet">
+          Nothing runs yet. <a href={addressOf({ key: 'train', detail: '' })}>Train first.</a>
+        </p>
       ) : (
         lanes.value.map((lane) => <RunExport key={lane.slot} lane={lane} />)
       )}

@@ -2,7 +2,7 @@ import '../../style/inside.css'
 import '../../style/picture.css'
 import { useEffect, useId, useMemo, useState } from 'preact/hooks'
 import type { Lane } from '../../lane'
-import { lanes } from '../../page'
+import { addressOf, lanes, options, setOptions } from '../../page'
 import { Controls, TroubleNote } from '../controls'
 import { formatCount } from '../format'
 import { Panels } from './panels'
@@ -13,8 +13,7 @@ type Seen = Look & { readonly step: number }
 /** Looks into a run: `view=inside`, or `view=inside/b` for the second. */
 export default function Inside({ detail }: { readonly detail: string }) {
   const runs = lanes.value
-  const [slot, setSlot] = useState(detail)
-  const lane = runs.find((run) => run.slot === slot) ?? runs[0]
+  const lane = runs.find((run) => run.slot === detail) ?? runs[0]
   const id = useId()
   if (lane === undefined) return null
   return (
@@ -23,7 +22,13 @@ export default function Inside({ detail }: { readonly detail: string }) {
       {runs.length > 1 && (
         <div class="field">
           <label for={id}>Run</label>
-          <select id={id} value={lane.slot} onChange={(event) => setSlot(event.currentTarget.value)}>
+          <select
+            id={id}
+            value={lane.slot}
+            onChange={(event) => {
+              location.hash = addressOf({ key: 'inside', detail: event.currentTarget.value })
+            }}
+          >
             {runs.map((run) => (
               <option key={run.slot} value={run.slot}>
                 {run.slot.toUpperCase()}: {run.experiment.value.paper} on {run.experiment.value.task}
@@ -38,8 +43,8 @@ export default function Inside({ detail }: { readonly detail: string }) {
 }
 
 function RunInside({ lane }: { readonly lane: Lane }) {
-  const [text, setText] = useState('')
-  const [row, setRow] = useState(0)
+  const { row } = options.value.look
+  const [text, setText] = useState(options.value.look.text)
   const [seen, setSeen] = useState<Seen | null>(null)
   const [problem, setProblem] = useState<string | null>(null)
   const [busy, setBusy] = useState(false)
@@ -59,7 +64,7 @@ function RunInside({ lane }: { readonly lane: Lane }) {
   }
   useEffect(() => {
     setSeen(null)
-    if (facts !== null) void look(null, row)
+    if (facts !== null) void look(facts.takesPrompt && text !== '' ? text : null, row)
   }, [facts, experiment])
   const source = useMemo(
     (): Source => ({
@@ -68,10 +73,13 @@ function RunInside({ lane }: { readonly lane: Lane }) {
     }),
     [lane],
   )
-  const again = (): void => void look(text === '' ? null : text, row)
+  const again = (): void => {
+    setOptions({ look: { row, text } })
+    void look(text === '' ? null : text, row)
+  }
   const next = (): void => {
     setText('')
-    setRow(row + 1)
+    setOptions({ look: { row: row + 1, text: '' } })
     void look(null, row + 1)
   }
   return (

@@ -69,12 +69,14 @@ function Leaves({ look, leaves, token, onChoose }: LeavesProps) {
         onChange={(key) => setAt(Number(key))}
       />
       <p class="quiet">{leaf.explained}</p>
+      <h4>{leaf.title}</h4>
       <HeatMap
         title={leaf.title}
         matrix={leaf.overTime}
         axes={leaf.axes}
         onPoint={(cell) => cell !== null && !history.grows && onChoose(cell.column)}
       />
+      <h4>How much each token changed it</h4>
       <LineChart
         title="How much each token changed it"
         series={[{ name: 'change', values: history.changes }]}
