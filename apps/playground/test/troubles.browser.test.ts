@@ -16,8 +16,9 @@ async function keptPaused(page: Page): Promise<number> {
   await page.getByText(/^Training, step [1-9]/).waitFor()
   await button(page, 'Pause').click()
   await page.getByText(/^Paused/).waitFor()
-  await page.getByText(`Kept in this browser at step ${formatCount(await step(page))}.`).waitFor()
-  return step(page)
+  const kept = await step(page)
+  await page.getByText(`Kept in this browser at step ${formatCount(kept)}.`).waitFor()
+  return kept
 }
 
 /** Every write fails for want of room while `full` says so. */

@@ -47,6 +47,7 @@ export class Training {
   private wake: (() => void) | null = null
   private wantedSteps = 0
   private described = false
+  private inTurn = false
   private allowance: Allowance = unbounded
   /** Whether the page knows that the allowance is used up. */
   private saidSpent = false
@@ -152,7 +153,19 @@ export class Training {
     })
   }
 
+  /** One turn; what is said of the phase meanwhile is told after it, when no step is under way. */
   private async turn(events: AsyncGenerator<TrainEvent>): Promise<void> {
+    const before = this.phase
+    this.inTurn = true
+    try {
+      await this.advance(events)
+    } finally {
+      this.inTurn = false
+    }
+    if (this.phase !== before) this.tellPhase()
+  }
+
+  private async advance(events: AsyncGenerator<TrainEvent>): Promise<void> {
     const started = performance.now()
     const { value, done } = await this.guarded(events)
     if (done === true || value === undefined) {
@@ -281,9 +294,13 @@ export class Training {
 
   private setPhase(phase: Phase): void {
     this.phase = phase
+    if (!this.inTurn) this.tellPhase()
+  }
+
+  private tellPhase(): void {
     this.flush()
     // the page hears of the end when everything is saved
-    if (phase !== 'stopped') this.send({ type: 'phase', phase })
+    if (this.phase !== 'stopped') this.send({ type: 'phase', phase: this.phase })
   }
 }
 
