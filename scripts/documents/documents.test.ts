@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { taskKeys } from '@mneme/tasks'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Block, blocksOf, documents, isForWebGPU, isModule, root, scratch, written } from './blocks.js'
 import { given, served } from './given.js'
@@ -29,8 +30,16 @@ const isElsewhere = ({ language, code }: Block): boolean =>
     .split('\n')
     .every((line) => Object.hasOwn(elsewhere, plain(line)))
 
-describe('code in documents', () => {
-  test('README of the project and of every package has some that runs', () => {
+/** Files beside which their laws lie: mixers and memories. */
+function mechanisms(folder: string): string[] {
+  if (!/\/(attention|recurrent|memory)\//.test(folder)) return []
+  const laws = readdirSync(join(root, folder)).filter((file) => file.endsWith('.laws.test.ts'))
+  const stems = laws.map((file) => file.replace('.laws.test.ts', ''))
+  return stems.filter((stem) => existsSync(join(root, folder, `${stem}.ts`)))
+}
+
+describe('documents', () => {
+  test('README of the project and of every package has code that runs', () => {
     const without = documents.filter(
       (name) => !all.some(({ document, language }) => document === name && language === 'ts'),
     )
@@ -39,13 +48,27 @@ describe('code in documents', () => {
     expect(without).toEqual([])
   })
 
-  test('has no errors of types, under strict settings', () => {
+  test('a README says what a package does not do, and names its mechanisms and tasks', () => {
+    const packages = documents.filter((name) => name.startsWith('packages/'))
+    expect(packages.length).toBe(readdirSync(join(root, 'packages')).length)
+    const missing = packages.flatMap((name) => {
+      const text = readFileSync(join(root, name), 'utf8')
+      const named = [...mechanisms(name.replace('README.md', 'src')), ...(name.includes('/tasks/') ? taskKeys : [])]
+      const unsaid = named.filter((word) => !text.includes(`\`${word}\``))
+      return [...unsaid, ...(text.includes('\n## What it does not do\n') ? [] : ['what it does not do'])].map(
+        (word) => `${name}: ${word}`,
+      )
+    })
+    expect(missing).toEqual([])
+  })
+
+  test('their code has no errors of types, under strict settings', () => {
     expect(existsSync(join(root, 'packages/models/dist/index.d.ts')), 'npm run build comes first').toBe(true)
     const files = all.filter(({ language }) => language === 'ts').map((block) => join(folderOf(block), block.file))
     expect(typeErrors(files)).toEqual([])
   }, 60_000)
 
-  test('two commands are those of package.json', () => {
+  test('the two commands are those of package.json', () => {
     const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object }
     expect(Object.keys(elsewhere).filter((line) => !Object.hasOwn(scripts, line.split(' ')[1] ?? ''))).toEqual([])
     expect(all.filter(isElsewhere).map(({ document }) => document)).toEqual(['README.md'])

@@ -12,6 +12,7 @@ export type PrefixState = {
   readonly top: Tensor
 }
 
+/** A prefix of no tokens, for B rows. */
 export function emptyPrefix(B: number, H: number, L: number, V: number): PrefixState {
   return {
     sums: constant([B, H, L, V], 0),

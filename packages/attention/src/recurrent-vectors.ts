@@ -42,6 +42,7 @@ export interface RecurrentVectorsOptions {
   readonly dInner: number
   readonly gate: VectorGateKind
   readonly similarity: SimilarityKind
+  /** Makes the norms. */
   readonly norm: () => TokenMap
   readonly projection?: LinearOptions
 }
@@ -146,6 +147,7 @@ export class RecurrentVectors extends Module {
     this.mlpGate = update === 'dual' ? new VectorGate(gate, dModel, dInner, rng) : null
   }
 
+  /** The vectors before the first segment, `[B, M, D]`: learned, the same for every row. */
   initialState(batch: number): Tensor {
     return tile(expandDims(this.initial, 0), [batch, 1, 1])
   }

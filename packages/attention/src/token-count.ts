@@ -19,6 +19,7 @@ export interface Counted {
   readonly next: TokenCount
 }
 
+/** How many tokens stand up to each position, itself included, in the whole sequence so far: padding does not count, a reset starts anew. */
 export function counted({ position, count }: TokenCount, gaps: Gaps | null, B: number, T: number): Counted {
   if (gaps === null && count === null) {
     const counts = reshape(range(position + 1, position + T + 1), [1, T, 1])

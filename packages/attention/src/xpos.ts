@@ -22,6 +22,7 @@ export class XPos {
     return this.turned(x, position, 1)
   }
 
+  /** Keys turned and scaled by their positions, the inverse of what queries get. */
   keys(x: Tensor, position: number): Tensor {
     return this.turned(x, position, -1)
   }

@@ -103,6 +103,7 @@ function evaluationLine({ step, lossNats, tokenAcc, seqAcc }: Evaluation): strin
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 
+/** Seconds as people read them: `42 s`, `3 min 5 s`, `1 h 2 min`. */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '?'
   const s = Math.round(seconds)

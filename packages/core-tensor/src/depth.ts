@@ -6,6 +6,7 @@ import type { State } from './state.js'
 
 /** How what a branch gives joins the stream; a gate, say. */
 export interface Join extends Module {
+  /** What a branch gave, and the stream that it joins, both `[B, T, D]`, to the new stream. */
   forward(branch: Tensor, x: Tensor): Tensor
 }
 

@@ -16,10 +16,12 @@ export function draw(shape: readonly number[], next: (place: number) => number):
   )
 }
 
+/** Values of a normal distribution around 0 of deviation `std`. */
 export function normal(rng: Rng, shape: readonly number[], std: number): Tensor {
   return draw(shape, () => std * rng.normal())
 }
 
+/** Values drawn evenly from `low` up to `high`. */
 export function uniform(rng: Rng, shape: readonly number[], low: number, high: number): Tensor {
   return draw(shape, () => low + (high - low) * rng.uniform())
 }
@@ -36,6 +38,7 @@ export function xavierUniform(rng: Rng, shape: readonly number[], fanIn: number,
   return uniform(rng, shape, -bound, bound)
 }
 
+/** One value throughout. */
 export function constant(shape: readonly number[], value: number): Tensor {
   checkRoom(util.sizeFromShape([...shape]), shape)
   return value === 0 ? zeros([...shape]) : draw(shape, () => value)

@@ -34,6 +34,7 @@ export interface TokenModel<S extends State = State> extends Module {
   readonly input: 'tokens'
   readonly vocabulary: number
   readonly traits: MixerTraits
+  /** The state before the first token of `batch` rows. Differentiable: may read parameters. */
   initialState(batch: number): S
   /** int32 `[B, T]` to scores `[B, T, V]`. */
   forward(ids: Tensor, state?: S, pass?: Pass): Mixed<S>
@@ -41,6 +42,7 @@ export interface TokenModel<S extends State = State> extends Module {
   step?(ids: Tensor, state: S): Mixed<S>
   /** Optional form of `lossOf` that needs less memory; must equal it. */
   loss?(ids: Tensor, targets: Tensor, options: LossOptions): LossAfter
+  /** Bytes of state of one row after `length` tokens. */
   stateBytes(length: number): number
 }
 
@@ -109,6 +111,7 @@ export class LanguageModel extends Module implements TokenModel {
     return this.body.traits
   }
 
+  /** That of the body. */
   initialState(batch: number): State {
     return this.body.initialState(batch)
   }
@@ -158,6 +161,7 @@ export class LanguageModel extends Module implements TokenModel {
     return affine({ x: h, weight, ...(this.headBias && { bias: this.headBias }) }).y
   }
 
+  /** That of the body. */
   stateBytes(length: number): number {
     return this.body.stateBytes(length)
   }

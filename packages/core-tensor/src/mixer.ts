@@ -15,6 +15,7 @@ export interface Mixed<S> {
  * tokens need not be recorded: `watch` sees them.
  */
 export interface Recorder {
+  /** Takes a picture under a name; the tensor stays with the caller. */
   record(name: string, value: Tensor): void
   /** The same recorder with a path in front of every name. */
   at(path: string): Recorder
@@ -83,8 +84,11 @@ export type Entry = { readonly [name: string]: Tensor }
 
 /** A store that is read and written explicitly. Reading may move the addressing, so the state comes back. */
 export interface Memory<S extends State = State, E extends Entry = Entry> extends Module {
+  /** The memory before anything is written, for `batch` rows. Differentiable: may read parameters. */
   initialState(batch: number): S
+  /** What the memory has for queries `[B, T, K]`, and the memory after it was asked. */
   read(state: S, query: Tensor): Mixed<S>
+  /** The memory after one entry more. */
   write(state: S, entry: E): S
 }
 

@@ -56,10 +56,12 @@ export function drawInputs(op: AnyOp, example: OpExample<unknown>, rng: Rng): Re
   )
 }
 
+/** How an input of an op is drawn: `normal` unless the op says otherwise. */
 export function kindOf(op: AnyOp, input: string): Draw {
   return op.spec.draw?.[input] ?? 'normal'
 }
 
+/** Values of one kind for a tensor of a shape. */
 export function drawInput(kind: Draw, shape: readonly number[], sizes: Dims, rng: Rng): Drawn {
   const length = shape.reduce((product, size) => product * size, 1)
   const draw = (): number => numbers[kind](rng, sizes.V ?? 1)

@@ -57,11 +57,13 @@ export interface OpSpec<I extends object, A extends object, O extends object> {
   readonly mixes?: Mixing
   /** Default attributes; also the list of the names that exist. */
   readonly attrs: A
+  /** Outputs from inputs, in plain tfjs ops. */
   reference(inputs: I, attrs: A): O
   /** False where `gradient` and backward kernels never look at the outputs, which then need not be kept. */
   readonly keepOutputs?: boolean
   /** Gradients of every floating input, from those of the outputs. Written in tfjs ops, so that it has gradients itself. */
   gradient(dys: Required<O>, inputs: I, outputs: Required<O>, attrs: A): { readonly [K in keyof I]?: Tensor }
+  /** What a forward must do at the least, from the sizes of the axes. */
   cost(sizes: Dims, attrs: A): OpCost
   readonly examples: readonly OpExample<A>[]
 }
@@ -72,8 +74,11 @@ export interface OpSpec<I extends object, A extends object, O extends object> {
  * back to differentiating `gradient`).
  */
 export interface OpKernel {
+  /** True, or the reason why the reference is to run. Always true where absent. */
   accepts?(inputs: Infos, attrs: Readonly<Record<string, unknown>>): true | string
+  /** Outputs by name, as new tensors of the backend; inputs stay as they are. */
   forward(inputs: Infos, attrs: Readonly<Record<string, unknown>>, backend: KernelBackend): Infos
+  /** Gradients by the names of the inputs, as new tensors of the backend. Where absent, the op's `gradient` runs. */
   backward?(
     dys: Infos,
     inputs: Infos,
@@ -83,6 +88,7 @@ export interface OpKernel {
   ): Infos
 }
 
+/** A callable op: inputs and attributes to outputs, by name, with gradients on every backend. */
 export interface Op<I extends object, A extends object, O extends object> {
   (inputs: I, attrs?: Partial<A>): Required<O>
   readonly spec: OpSpec<I, A, O>
@@ -101,6 +107,7 @@ export function registerOpKernel(op: string, backend: string, kernel: OpKernel |
   else kernels.set(key, kernel)
 }
 
+/** The kernel that is registered for an op on a backend, if there is one. */
 export function opKernel(op: string, backend: string): OpKernel | undefined {
   return kernels.get(`${op} on ${backend}`)
 }

@@ -64,6 +64,7 @@ export interface CheckpointLayout<C> {
   config(published: Readonly<Record<string, unknown>>): C
   /** And back. */
   publish(config: C): Readonly<Record<string, unknown>>
+  /** How every stored tensor becomes a parameter, for one configuration. */
   names(config: C): readonly NameRule[]
   /** Stored tensors that hold nothing of their own: computed buffers of old files. */
   readonly ignore?: readonly RegExp[]
@@ -91,6 +92,7 @@ export interface Paper<C extends BaseConfig = BaseConfig, M extends TokenModel =
   readonly config: C
   /** Small enough for the laws. */
   readonly tiny: C
+  /** The model with weights drawn by the seed of its configuration. */
   build(config: C): M
   readonly recipe?: Recipe
   readonly checkpoint?: CheckpointLayout<C>

@@ -93,6 +93,7 @@ export class Rng {
     return [this.a, this.b, this.c, this.d, this.spare]
   }
 
+  /** A generator that goes on where one was saved. */
   static restore(state: RngState): Rng {
     const rng = new Rng(0)
     ;[rng.a, rng.b, rng.c, rng.d, rng.spare] = state

@@ -36,6 +36,7 @@ export function bySegments<S>(
 export interface Carry<M extends State = State> extends Module {
   /** Tokens that `before` gives. */
   readonly front: number
+  /** What is handed to the first segment, for `batch` rows. Differentiable: may read parameters. */
   initialState(batch: number): M
   /** Tokens put in front of a segment, `[B, P, D]`; their outputs are dropped. */
   before(carried: M): Tensor | null
@@ -182,6 +183,7 @@ export function firstSegment(T: number, length: number, alignment: Alignment): n
   return alignment === 'center' ? Math.ceil(T / Math.ceil(T / length)) : length
 }
 
+/** Runs a mixer over segments, with only what `carry` hands over passing between them. */
 export function segmentRecurrent<M extends State>(
   inner: SequenceMixer,
   carry: Carry<M>,

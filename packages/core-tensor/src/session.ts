@@ -171,6 +171,7 @@ export class Session {
     return { state, rng: this.rng.save(), seen: [...this.seen], position: this.position }
   }
 
+  /** A session that goes on where one was saved, in this process or another. */
   static restore(model: TokenModel, saved: SavedSession): Session {
     const session = new Session(model)
     disposeState(session.state)
@@ -183,6 +184,7 @@ export class Session {
     return session
   }
 
+  /** Counts, speeds, and bytes of the state as it is now. */
   report(): SessionReport {
     const rate = (tokens: number, ms: number): number => (ms > 0 ? (1000 * tokens) / ms : 0)
     const { prefillTokens, prefillMs, decodeTokens, decodeMs } = this.spent
@@ -195,6 +197,7 @@ export class Session {
     }
   }
 
+  /** Frees the state; the model stays. Calling it again does nothing. */
   dispose(): void {
     if (this.disposed) return
     this.disposed = true

@@ -65,10 +65,12 @@ export function stopGradient<T extends Tensor>(x: T): T {
   return engine().makeTensorFromTensorInfo({ dataId, shape, dtype }, backend) as T
 }
 
+/** A state of the same values with tensors of its own. */
 export function copyState<S extends State>(state: S): S {
   return mapState(state, clone)
 }
 
+/** Frees every tensor of a state. */
 export function disposeState(state: State): void {
   for (const t of stateTensors(state)) t.dispose()
 }

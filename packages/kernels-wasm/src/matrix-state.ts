@@ -35,6 +35,7 @@ export interface StateMemory {
   readonly borderBytes: number
 }
 
+/** Working memory for the states of one row at the start of every chunk but the first, and `scratchBytes` more behind them. */
 export function stateMemory(heap: Heap, { T, H, K, V }: StateSizes, chunk: number, scratchBytes: number): StateMemory {
   const borderBytes = 4 * H * K * V
   const count = Math.ceil(T / chunk) - 1

@@ -11,6 +11,7 @@ export interface Steps {
   discard(...names: readonly string[]): void
 }
 
+/** Runs shaders one after another, where each may read what those before it gave, by name. */
 export function stepsOn(backend: WebGPUBackend, given: Infos, call: Pick<ShaderCall, 'sizes' | 'outputShapes'>): Steps {
   const known: Record<string, TensorInfo> = { ...given }
   return {

@@ -16,6 +16,7 @@ export interface Form {
 /** Floats of workgroup memory in 16 KB. */
 export const MOST_FLOATS = 4096
 
+/** Invocations of a workgroup: the fewest of 64, 128 and 256 that are one for each gate of each unit, 256 where none are enough. */
 export function groupSizeOf({ cell, K }: Form): number {
   return [64, 128].find((size) => size >= cell.gates * K) ?? 256
 }

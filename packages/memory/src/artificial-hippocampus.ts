@@ -37,6 +37,7 @@ export interface LeavingTokens {
 export interface Compressor extends Module {
   /** Width G of what is kept of a token's input until it leaves; 0 for nothing. */
   readonly gateWidth: number
+  /** The memory before anything was compressed, for `batch` rows. */
   initialState(batch: number): State
   /** `[B, T, D]` to `[B, T, G]`. */
   gates(x: Tensor): Tensor

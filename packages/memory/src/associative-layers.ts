@@ -34,10 +34,12 @@ export class AssociativeLayer extends Module {
     super()
   }
 
+  /** That of the layer within, and an empty memory. */
   initialState(batch: number): AssociativeLayerState {
     return { memory: this.memory.initialState(batch), inner: this.layer.initialState(batch) }
   }
 
+  /** `[B, T, D]` to `[B, T, D]`: the layer, over tokens to which what the memory recalls is added. */
   forward(x: Tensor, { memory, inner }: AssociativeLayerState, pass?: Pass): Mixed<AssociativeLayerState> {
     dims('AssociativeLayer.forward x', x, 'B T D', { D: this.memory.dModel })
     const recalled = this.memory.read(memory, x).y
@@ -118,7 +120,7 @@ export class TrailingTokens extends Module implements Carry<null> {
   /** Added to them; null where they are placed like the tokens of a segment. */
   readonly positions: Variable | null
 
-  /** @param options.std deviation of the initial tokens; that of the token embedding keeps both of one size */
+  /** `std` is the deviation of the initial tokens; that of the token embedding keeps both of one size. */
   constructor(
     private readonly count: number,
     private readonly dModel: number,
@@ -131,6 +133,7 @@ export class TrailingTokens extends Module implements Carry<null> {
     this.positions = positions ? parameter(normal(rng, [count, dModel], 1)) : null
   }
 
+  /** Nothing: the tokens are the same for every segment. */
   initialState(): null {
     return null
   }

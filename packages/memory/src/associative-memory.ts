@@ -99,6 +99,7 @@ export class AssociativeMemory extends Module implements Memory<AssociativeState
     return this.options.dModel
   }
 
+  /** A matrix and a normaliser of zeros. */
   initialState(batch: number): AssociativeState {
     const { features } = this
     return {
@@ -114,6 +115,7 @@ export class AssociativeMemory extends Module implements Memory<AssociativeState
     return { y: recalled(state, dpfp(this.qProj.forward(query), this.options.rolls)).value, state }
   }
 
+  /** The memory with the associations of one segment more. */
   write(state: AssociativeState, { h }: AssociativeEntry): AssociativeState {
     dims('AssociativeMemory.write h', h, 'B M D', { D: this.options.dModel })
     const k = dpfp(this.kProj.forward(h), this.options.rolls) // [B, M, F]
@@ -130,6 +132,7 @@ export class AssociativeMemory extends Module implements Memory<AssociativeState
     }
   }
 
+  /** Bytes of matrix and normaliser of one row. */
   stateBytes(): number {
     return 4 * this.features * (this.options.dModel + 1)
   }

@@ -84,6 +84,7 @@ export class DeltaCompressor extends Module implements Compressor {
     this.oProj = parameter(outputInit?.(rng, shape) ?? constant(shape, 0))
   }
 
+  /** A matrix of zeros a head, `[B, H, K, V]`. */
   initialState(batch: number): Tensor {
     const { nHeads, dHead } = this.options
     return zeros([batch, nHeads, dHead, dHead])

@@ -35,6 +35,7 @@ export class HeadNorm extends Module {
     this.gamma = parameter(constant([nHeads, 1, dHead], 0))
   }
 
+  /** `[B H, T, K]` to the same. */
   forward(x: Tensor): Tensor {
     const normed = rmsNorm({ x: reshape(x, [-1, this.dHead]) }, { eps: FLOAT_EPSILON }).y
     const byHead = reshape(normed, [-1, this.nHeads, x.shape[1] as number, this.dHead])

@@ -53,6 +53,7 @@ export class KnnMemory extends Module implements Memory<KnnState, KnnEntry> {
     wholeNumber('KnnMemory neighbours', options.neighbours)
   }
 
+  /** An empty store. */
   initialState(): KnnState {
     return { keys: null, values: null }
   }
@@ -81,6 +82,7 @@ export class KnnMemory extends Module implements Memory<KnnState, KnnEntry> {
     return { keys: found(keys), values: found(values) }
   }
 
+  /** The store with more keys and values; beyond its capacity the oldest are given up. */
   write(state: KnnState, { keys, values }: KnnEntry): KnnState {
     const kept = (old: Tensor | null, fresh: Tensor): Tensor => {
       const all = extended(old, fresh)

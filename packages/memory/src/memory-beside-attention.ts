@@ -62,6 +62,7 @@ export class MemoryAsGate extends MemoryAndAttention {
     this.memoryNorm = new RMSNorm(options.dModel, options.normEps)
   }
 
+  /** `[B, T, D]` to `[B, T, D]`, attention gated by the memory. */
   forward(x: Tensor, state?: MemoryAndAttentionState, pass?: Pass): Mixed<MemoryAndAttentionState> {
     refusePadding('MemoryAsGate.forward', pass)
     const { B } = dims('MemoryAsGate.forward x', x, 'B T D', { D: this.dModel })
@@ -84,6 +85,7 @@ export class MemoryAsGate extends MemoryAndAttention {
  * Paper: Behrouz et al. 2025, arXiv:2501.00663, section 4.3.
  */
 export class MemoryAsLayer extends MemoryAndAttention {
+  /** `[B, T, D]` to `[B, T, D]`, the memory first and attention over what it gave. */
   forward(x: Tensor, state?: MemoryAndAttentionState, pass?: Pass): Mixed<MemoryAndAttentionState> {
     refusePadding('MemoryAsLayer.forward', pass)
     const { B } = dims('MemoryAsLayer.forward x', x, 'B T D', { D: this.dModel })

@@ -13,6 +13,7 @@ import { add, dispose, mul, scalar, sum, type Tensor, type Variable, zerosLike }
 export interface SegmentedLoss<S extends State, X> {
   /** State before the first segment; may read parameters. */
   begin(): S
+  /** Loss of one segment from the memory before it, and the memory after it. */
   segment(input: X, state: S): { readonly loss: Tensor; readonly state: S }
 }
 

@@ -151,17 +151,20 @@ export class MemorySlots extends Module implements Memory<Tensor, SlotEntry> {
     this.mlp = gated ? new FeedForward(dModel, dInner, rng) : null
   }
 
+  /** The slots as they are learned, the same for every row, `[B, M, D]`; of length 1 where the writer keeps them so. */
   initialState(batch: number): Tensor {
     const start = this.gru === null ? unit(this.initial) : this.initial
     return tile(expandDims(start, 0), [batch, 1, 1])
   }
 
+  /** What the slots have for each query `[B, T, D]`. */
   read(state: Tensor, query: Tensor): Mixed<Tensor> {
     dims('MemorySlots.read query', query, 'B T D', { D: this.options.dModel })
     if (this.reader === null) throw new Error('MemorySlots.read: expected reads, got slots that others read.')
     return { y: this.reader.forward(query, state), state }
   }
 
+  /** The slots after one segment more. */
   write(state: Tensor, { h }: SlotEntry): Tensor {
     const { L } = dims('MemorySlots.write h', h, 'B L D', { D: this.options.dModel })
     const alone = this.alone(L)
@@ -184,6 +187,7 @@ export class MemorySlots extends Module implements Memory<Tensor, SlotEntry> {
     return tensor4d(open, [1, 1, M, M + L])
   }
 
+  /** Bytes of the slots of one row. */
   stateBytes(): number {
     return 4 * this.options.slots * this.options.dModel
   }

@@ -20,7 +20,7 @@ export class MemoryTokens extends Module implements Carry<MemoryTokensState> {
   readonly frontPositions: Variable | null
   readonly backPositions: Variable | null
 
-  /** @param options.std deviation of the initial tokens; that of the token embedding keeps both of one size */
+  /** `std` is the deviation of the initial tokens; that of the token embedding keeps both of one size. */
   constructor(
     private readonly count: number,
     private readonly dModel: number,
@@ -39,6 +39,7 @@ export class MemoryTokens extends Module implements Carry<MemoryTokensState> {
     return this.count
   }
 
+  /** The memory tokens as they are learned, the same for every row: `[B, M, D]`. */
   initialState(batch: number): MemoryTokensState {
     return this.initial && tile(expandDims(this.initial, 0), [batch, 1, 1])
   }

@@ -6,6 +6,7 @@ export const activations = { gelu, gelu_new: geluTanh, relu, silu, tanh } satisf
 
 export type ActivationName = keyof typeof activations
 
+/** The activation that a published configuration names. @throws RangeError for one that is not here */
 export function activationOf(published: PublishedConfig, key: string, fallback: ActivationName): ActivationName {
   const names = ['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'relu', 'silu', 'swish', 'tanh'] as const
   const name = oneOf(published, key, names, fallback)

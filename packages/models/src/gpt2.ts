@@ -32,6 +32,7 @@ export interface Gpt2Config extends DecoderConfig {
   readonly initStd: number
 }
 
+/** A decoder in the form of GPT-2: norms before, learned positions, biases, GELU. */
 export function gpt2Decoder(config: Gpt2Config): LanguageModel {
   const { dModel, initStd, normEps } = config
   return decoder(config, {
@@ -78,6 +79,7 @@ function headWidth({ dModel, nHeads }: Gpt2Config): number {
   throw new RangeError(`nHeads: expected a divisor of dModel = ${dModel}, got ${nHeads}.`)
 }
 
+/** From the config.json of GPT-2. @throws RangeError for settings that are not implemented */
 export function readGpt2(published: PublishedConfig): Gpt2Config {
   const dModel = numberOf(published, 'n_embd')
   if (flagOf(published, 'add_cross_attention', false)) {

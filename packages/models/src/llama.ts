@@ -85,6 +85,7 @@ export function llamaDecoder(
   })
 }
 
+/** From the config.json of Llama. @throws RangeError for settings that are not implemented */
 export function readLlama(published: PublishedConfig): LlamaConfig {
   oneOf(published, 'hidden_act', ['silu'], 'silu')
   const dModel = numberOf(published, 'hidden_size')

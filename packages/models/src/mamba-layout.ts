@@ -14,6 +14,7 @@ export interface MambaShared {
   readonly initStd: number
 }
 
+/** From a config.json of either. @throws RangeError for another activation */
 export function readShared(published: PublishedConfig): MambaShared {
   oneOf(published, 'hidden_act', ['silu'], 'silu')
   return {

@@ -10,6 +10,7 @@ export function numberOf(config: PublishedConfig, key: string, fallback?: number
   )
 }
 
+/** A setting that is true or false, `fallback` where it is absent. @throws TypeError if the key holds anything else */
 export function flagOf(config: PublishedConfig, key: string, fallback: boolean): boolean {
   const value = config[key] ?? fallback
   if (typeof value === 'boolean') return value

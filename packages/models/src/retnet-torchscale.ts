@@ -92,6 +92,7 @@ function placement(published: PublishedConfig): { postNorm: boolean; deepNorm: b
   return { postNorm: !inner && !flagOf(published, 'decoder_normalize_before', true), deepNorm: false, inner }
 }
 
+/** From a configuration of torchscale. */
 export function fromTorchscale(published: PublishedConfig): RetNetConfig {
   const dModel = numberOf(published, 'decoder_embed_dim')
   const dInner = numberOf(published, 'decoder_ffn_embed_dim')
@@ -136,6 +137,7 @@ export function fromTorchscale(published: PublishedConfig): RetNetConfig {
   }
 }
 
+/** And back. */
 export function toTorchscale({ torchscale, ...config }: RetNetConfig): PublishedConfig {
   return {
     model_type: 'retnet',
@@ -166,6 +168,7 @@ export function toTorchscale({ torchscale, ...config }: RetNetConfig): Published
 const layer = 'body.layers.{i}'
 const theirs = 'model.layers.{i}'
 
+/** The names of torchscale for every parameter. */
 export function torchscaleNames({ torchscale }: RetNetConfig): readonly NameRule[] {
   const mlp = (path: string, name: string): NameRule => ({
     path: `${layer}.mlp.${path}`,

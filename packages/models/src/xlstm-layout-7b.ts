@@ -19,6 +19,7 @@ function sharing(prefix: string, name: string, parts: readonly (readonly [path: 
   })
 }
 
+/** The names of xLSTM 7B for every parameter. */
 export function namesOf7B({ fused, dModel, nHeads, expandK, expandV, dInner }: XlstmConfig): NameRule[] {
   const [mixer, mlp] = ['body.layers.{i}.mixer', 'body.layers.{i}.mlp']
   const block = 'backbone.blocks.{i}'
@@ -67,6 +68,7 @@ export function namesOf7B({ fused, dModel, nHeads, expandK, expandV, dInner }: X
   ]
 }
 
+/** From the config.json of xLSTM 7B. @throws RangeError for settings that are not implemented */
 export function from7B(published: PublishedConfig): XlstmConfig {
   if (flagOf(published, 'use_bias', false)) {
     throw new RangeError('config.json use_bias: expected false, got true. Biases beside those of gates are not here.')
@@ -96,6 +98,7 @@ export function from7B(published: PublishedConfig): XlstmConfig {
   }
 }
 
+/** And back. */
 export function to7B(config: XlstmConfig): PublishedConfig {
   return {
     model_type: 'xlstm',

@@ -38,6 +38,7 @@ function layersOf(published: PublishedConfig, nLayers: number): readonly number[
   throw new TypeError(`config.json slstm_at: expected a list of layers or 'all', got ${JSON.stringify(at)}.`)
 }
 
+/** From a configuration of the authors' blocks. */
 export function fromBlocks(published: PublishedConfig): XlstmConfig {
   const dModel = numberOf(published, 'embedding_dim')
   const nLayers = numberOf(published, 'num_blocks')
@@ -91,6 +92,7 @@ export function fromBlocks(published: PublishedConfig): XlstmConfig {
   }
 }
 
+/** And back. */
 export function toBlocks({ dModel, dInner, blocks, ...config }: XlstmConfig): PublishedConfig {
   return {
     reference: 'NX-AI/xlstm, xlstm/xlstm_lm_model.py, xLSTMLMModel',
@@ -117,6 +119,7 @@ export function toBlocks({ dModel, dInner, blocks, ...config }: XlstmConfig): Pu
   }
 }
 
+/** The names of the authors' blocks for every parameter. */
 export function namesOfBlocks({ dInner }: XlstmConfig): NameRule[] {
   const layer = 'body.layers.{i}'
   const mixer = `${layer}.mixer`

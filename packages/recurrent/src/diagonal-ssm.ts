@@ -35,10 +35,12 @@ export interface Complex {
 /** State of a diagonal recurrence over complex numbers, `[B, N]` each. */
 export type ComplexState = { readonly hr: Tensor; readonly hi: Tensor }
 
+/** Zeros for `batch` rows: real and imaginary part. */
 export function complexState(batch: number, width: number): ComplexState {
   return { hr: constant([batch, width], 0), hi: constant([batch, width], 0) }
 }
 
+/** The product of two complex tensors, part by part. */
 export function complexProduct(a: Complex, b: Complex): Complex {
   return {
     re: sub(mul(a.re, b.re), mul(a.im, b.im)),

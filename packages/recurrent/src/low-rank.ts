@@ -26,6 +26,7 @@ export class LowRank extends Module {
     this.up = new Linear(rank, dOut, rng, { ...projection, bias })
   }
 
+  /** `[..., D]` to `[..., D out]` through the narrow middle. */
   forward(x: Tensor): Tensor {
     const low = this.down.forward(x)
     return this.up.forward(this.options.activation ? this.options.activation(low) : low)

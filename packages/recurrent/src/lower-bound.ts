@@ -38,6 +38,7 @@ export class LowerBound extends Module {
     super()
   }
 
+  /** The bounds of one layer, `[D]`, in [0, 1). */
   value(): Tensor {
     const [, D] = this.gamma.shape as [number, number]
     return reshape(slice(lowerBounds(this.gamma), [this.layer, 0], [1, D]), [D])

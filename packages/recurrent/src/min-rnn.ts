@@ -103,6 +103,7 @@ abstract class MinRnn extends Module implements SequenceMixer<Tensor> {
   }
 }
 
+/** minGRU: `h_t = (1 - z_t) ⊙ h_{t-1} + z_t ⊙ g(W_h x_t)`, `z_t = σ(W_z x_t)`. As one scan; see `minGruCoefficients`. */
 export class MinGRU extends MinRnn {
   constructor(options: MinRnnOptions, rng: Rng) {
     super(options, 1, rng)
@@ -119,6 +120,7 @@ export class MinGRU extends MinRnn {
   }
 }
 
+/** minLSTM: forget and input gate that add up to 1 decide what is kept and what is new. As one scan; see `minLstmCoefficients`. */
 export class MinLSTM extends MinRnn {
   constructor(options: MinRnnOptions, rng: Rng) {
     super(options, 2, rng)

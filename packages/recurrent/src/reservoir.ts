@@ -64,6 +64,7 @@ export class Reservoir extends Module {
     this.bias = parameter(uniform(rng, [R], -inputScale, inputScale), false)
   }
 
+  /** Units at rest: zeros. */
   initialState(batch: number): Tensor {
     return zeros([batch, this.options.dReservoir])
   }
@@ -87,6 +88,7 @@ export class Reservoir extends Module {
     return { y, state: tokenAt(y, T - 1) }
   }
 
+  /** Bytes of the units of one row. */
   stateBytes(): number {
     return 4 * this.options.dReservoir
   }

@@ -19,6 +19,7 @@ export class JsonTokenizer implements Tokenizer {
     this.size = last + 1
   }
 
+  /** The ids of a text, special tokens that the file adds included. */
   encode(text: string): Int32Array {
     return Int32Array.from(this.inner.encode(text).ids)
   }

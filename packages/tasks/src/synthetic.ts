@@ -14,10 +14,13 @@ export interface SyntheticParts<C extends { length: number }>
   extends Pick<TaskSpec<C>, 'key' | 'title' | 'source' | 'metric' | 'defaults' | 'tiny' | 'published'> {
   /** Refuses sizes that do not fit together. Keys and kinds are checked before. */
   check(config: C): void
+  /** What fills one row with a sample, for a configuration. */
   sampler(config: C): Sampler
+  /** Number of ids that a configuration uses. */
   size(config: C): number
   /** How one id reads. */
   name(config: C, id: number): string
+  /** What no memory, or a simple rule, reaches at a configuration. */
   baselines(config: C): readonly Baseline[]
   /** Lengths that training draws from, batch by batch; the one length where absent or null. */
   lengths?(config: C): Lengths | null

@@ -45,7 +45,9 @@ export interface TaskCursor {
 export interface TaskStream {
   /** Batches in one pass over the data, the last one padded with mask 0; absent where samples are drawn for ever. */
   readonly passBatches?: number
+  /** The next batch. */
   next(): TaskBatch
+  /** Where the stream stands: the next batch is not drawn yet. */
   save(): TaskCursor
   /** @throws RangeError when the cursor is another stream's */
   restore(cursor: TaskCursor): void
@@ -54,7 +56,9 @@ export interface TaskStream {
 /** The ids a task uses, 0 to size - 1, and how they read. */
 export interface Vocabulary {
   readonly size: number
+  /** The text of ids. */
   decode?(ids: ArrayLike<number>): string
+  /** The ids of a text. @throws RangeError for a character that has none */
   encode?(text: string): Int32Array
   /** Text of ids that come one at a time, with no character cut in two. */
   stream?(): StreamingDecoder
@@ -105,7 +109,9 @@ export interface TaskSpec<C extends object = object> {
    * @throws RangeError for an unknown config key or a size that does not fit, TypeError for a value of another kind
    */
   open(config: Partial<C>, split: Split, seed: number, batch: number, length?: number): Promise<TaskStream>
+  /** The ids of a configuration, and how they read. */
   vocabulary(config: Partial<C>): Promise<Vocabulary>
+  /** What no memory, or a simple rule, reaches at a configuration. */
   baselines(config: Partial<C>): Promise<readonly Baseline[]>
   /** Mean characters a token stands for in that split, for bits per character; language tasks only. */
   charactersPerToken?(config: Partial<C>, split: Split): Promise<number>

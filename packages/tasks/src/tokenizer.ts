@@ -10,7 +10,9 @@ export interface StreamingDecoder {
 
 /** Text to ids and back. */
 export interface Tokenizer extends Vocabulary {
+  /** The ids of a text. @throws RangeError for what the vocabulary cannot say */
   encode(text: string): Int32Array
+  /** The text of ids. @throws RangeError for an id outside the vocabulary */
   decode(ids: ArrayLike<number>): string
   stream(): StreamingDecoder
 }

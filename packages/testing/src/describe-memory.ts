@@ -18,7 +18,11 @@ import { onBackend, read, readState, rows, within } from './subject.js'
 import { expectClose, tolerances } from './tolerance.js'
 
 export interface MemorySubject<S extends State, E extends Entry> {
-  make(seed: number): Memory<S, E> & { stateBytes(): number }
+  /** A new memory; the same seed gives the same weights. */
+  make(seed: number): Memory<S, E> & {
+    /** Bytes of one row. */
+    stateBytes(): number
+  }
   /** Width of queries `[B, T, D]`. */
   readonly dModel: number
   /** What is written at a time, from vectors `[B, M, D]`. */

@@ -13,6 +13,7 @@ export interface Golden {
   readonly files: readonly string[]
   /** Float values of `file.safetensors` by name; ids are int32. */
   read(file: string): ReadonlyMap<string, GoldenTensor>
+  /** A file of plain data beside the arrays, parsed. */
   json(file: string): Readonly<Record<string, unknown>>
 }
 
@@ -59,6 +60,7 @@ function narrowed(values: ArrayLike<number> | BigInt64Array): Float32Array | Int
   return Float32Array.from(values as ArrayLike<number>)
 }
 
+/** An array of a file as a tensor, int32 where its numbers are whole by type. */
 export function toTensor({ shape, values }: GoldenTensor): Tensor {
   return tensor(values, [...shape], values instanceof Int32Array ? 'int32' : 'float32')
 }

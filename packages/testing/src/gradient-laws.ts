@@ -84,6 +84,7 @@ async function gradients(p: Problem): Promise<Gradients> {
   return { parameters: values.slice(0, p.parameters.length), state: values.slice(p.parameters.length) }
 }
 
+/** Holds every gradient of a subject to the laws: it is there, it is finite, it is a slope, and it is that of cpu. */
 export function describeGradients(subject: Subject): void {
   test('gradients: every parameter and the state, finite and not zero; as on cpu', async () => {
     await within(async () => {

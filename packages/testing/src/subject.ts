@@ -25,15 +25,20 @@ import {
 /** A mixer of vectors or a model of tokens: what the laws of sequences are about. */
 export interface Sequence extends Module {
   readonly traits: MixerTraits
+  /** The state before the first token of `batch` rows. */
   initialState(batch: number): State
+  /** Inputs `[B, T, ...]` to outputs `[B, T, ...]`, and the state after the last token. */
   forward(x: Tensor, state?: State, pass?: Pass): Mixed<State>
+  /** The same for T = 1, where there is a form of its own. */
   step?(x: Tensor, state: State): Mixed<State>
+  /** Bytes of state of one row after `length` tokens. */
   stateBytes(length: number): number
 }
 
 /** A sequence under test: how to make it, and how to draw inputs for it. */
 export interface Subject {
   readonly name: string
+  /** A new one; the same seed gives the same weights. */
   make(seed: number): Sequence
   /** `[B, T, D]` vectors or int32 `[B, T]` tokens. */
   draw(rng: Rng, B: number, T: number): Tensor
@@ -41,6 +46,7 @@ export interface Subject {
   misshapen(): Tensor
 }
 
+/** A mixer as a subject of the laws: its inputs are vectors `dModel` wide. */
 export function mixerSubject(name: string, make: (seed: number) => SequenceMixer, dModel: number): Subject {
   const draw = (rng: Rng, B: number, T: number, D: number): Tensor =>
     tensor3d(
@@ -55,6 +61,7 @@ export function mixerSubject(name: string, make: (seed: number) => SequenceMixer
   }
 }
 
+/** A model of tokens as a subject of the laws: its inputs are ids. */
 export function modelSubject(name: string, make: (seed: number) => TokenModel): Subject {
   const probe = make(0)
   const { vocabulary } = probe
@@ -105,6 +112,7 @@ export function inPieces(
   return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
 }
 
+/** The values of a tensor, row major. */
 export async function read(x: Tensor): Promise<Float32Array> {
   return (await x.data()).slice() as Float32Array
 }

@@ -18,6 +18,7 @@ export interface Difference {
   readonly relative: number
 }
 
+/** How far values are from those expected: the largest absolute difference, and the RMS of it over that of what is expected. */
 export function difference(actual: ArrayLike<number>, expected: ArrayLike<number>): Difference {
   if (actual.length !== expected.length) {
     throw new RangeError(`difference: expected ${expected.length} values, got ${actual.length}.`)

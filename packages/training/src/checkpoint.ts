@@ -50,6 +50,7 @@ export function readRunFile(bytes: Uint8Array, file = runFile): RunSnapshot {
   return { ...plain, state: { structure, tensors: state }, tensors: parameters }
 }
 
+/** Writes a run into a store, as one file. */
 export async function saveRun(store: CheckpointStore, snapshot: RunSnapshot): Promise<void> {
   await store.write(runFile, writeRunFile(snapshot))
 }

@@ -15,8 +15,11 @@ export interface Batch {
 export interface Stream<Cursor = unknown> {
   /** Batches in one pass over the data; absent where samples are drawn for ever. */
   readonly passBatches?: number
+  /** The next batch. */
   next(): Batch
+  /** Where the stream stands, as plain JSON. */
   save(): Cursor
+  /** Goes on where a stream of the same arguments was saved. @throws RangeError for the place of another stream */
   restore(cursor: Cursor): void
 }
 
@@ -25,6 +28,7 @@ export interface TaskSource {
   readonly key: string
   readonly defaults: object
   readonly metric: 'tokenAcc' | 'seqAcc' | 'lossNats'
+  /** Batches of one split; the same arguments give the same batches. `length` overrides the configuration's. */
   open(
     config: object,
     split: 'train' | 'validation' | 'test',
@@ -32,10 +36,19 @@ export interface TaskSource {
     batch: number,
     length?: number,
   ): Promise<Stream>
+  /** The ids of a configuration, and how they read where they stand for text. */
   vocabulary(config: object): Promise<{
     readonly size: number
+    /** The text of ids. */
     decode?(ids: ArrayLike<number>): string
+    /** The ids of a text. */
     encode?(text: string): Int32Array
-    stream?(): { push(id: number): string; flush(): string }
+    /** Text of ids that come one at a time, with no character cut in two. */
+    stream?(): {
+      /** The text that this id completes. */
+      push(id: number): string
+      /** What is left at the end. */
+      flush(): string
+    }
   }>
 }

@@ -81,7 +81,9 @@ export const experimentDefaults: Experiment = {
 
 /** Where papers and tasks are looked up; training knows none by name. */
 export interface Catalogue {
+  /** @throws RangeError for an unknown key */
   loadPaper(key: string): Promise<Paper<BaseConfig, TokenModel>>
+  /** @throws RangeError for an unknown key */
   loadTask(key: string): Promise<TaskSource>
 }
 

@@ -111,6 +111,7 @@ export class AdamW {
     }
   }
 
+  /** Frees the moments; the parameters are the model's. */
   dispose(): void {
     for (const { m, v } of this.slots) {
       m.dispose()

@@ -90,6 +90,7 @@ export class Run {
     private readonly data: Stream,
   ) {}
 
+  /** A run before its first step. @throws RangeError for a model that is too large, or that does not fit the task */
   static async create(setup: ResolvedExperiment): Promise<Run> {
     const { task, taskConfig, experiment, train, paper } = setup
     const data = await task.open(taskConfig, 'train', experiment.seed, train.batch, train.length || undefined)
@@ -281,6 +282,7 @@ export class Run {
     this.tokens = snapshot.tokens
   }
 
+  /** Frees model, moments and carried state. */
   dispose(): void {
     disposeState(this.state)
     this.state = null

@@ -137,7 +137,7 @@ export class ScoreTally {
   private readonly spans = new Map<number, Sums>()
   private of: Breakdown['of'] = 'position'
 
-  /** @param nll and predicted `[B, T]` of the batch */
+  /** Counts a batch, or a piece of one, from the nll and the predicted ids of its positions, `[B, T]` each. */
   add(batch: Batch, nll: ArrayLike<number>, predicted: ArrayLike<number>): void {
     const { batch: B, length: T, mask, targets, distances } = batch
     if (distances?.some((distance) => distance > 0)) this.of = 'distance'

@@ -37,6 +37,7 @@ export async function sourceText(source: ByteSource, limit = maxTextBytes): Prom
 }
 
 export interface HttpOptions {
+  /** In the place of the global one. */
   readonly fetch?: typeof fetch
   readonly headers?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal

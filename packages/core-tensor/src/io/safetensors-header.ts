@@ -197,10 +197,12 @@ export function byteSize(shape: readonly number[], dtype: SafetensorsDtype): num
   return bytes
 }
 
+/** Whether a name is that of a type which safetensors files here may hold. */
 export function isDtype(name: string): name is SafetensorsDtype {
   return Object.hasOwn(safetensorsDtypes, name)
 }
 
+/** Whether a value of a header can be a size or an offset: a whole number from 0 on. */
 export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0)
 }

@@ -7,6 +7,7 @@ import { type ByteSource, bytesSource } from './byte-source.js'
 export interface CheckpointStore {
   /** All bytes of a file, in memory of their own; null if there is none. */
   read(name: string): Promise<Uint8Array | null>
+  /** Puts a file under a name, in the place of an earlier one: wholly, or not at all. */
   write(name: string, bytes: Uint8Array): Promise<void>
   /** Names in order of their code units. */
   list(): Promise<string[]>

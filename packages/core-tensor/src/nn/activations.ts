@@ -13,6 +13,7 @@ import {
 } from '@tensorflow/tfjs-core'
 import { geluOp } from '../ops/gelu.js'
 
+/** A map of each number by itself. */
 export type Activation = (x: Tensor) => Tensor
 
 /** Gaussian error linear unit, the exact form. Hendrycks and Gimpel 2016, arXiv:1606.08415. */

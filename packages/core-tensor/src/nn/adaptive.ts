@@ -165,6 +165,7 @@ export class AdaptiveSoftmax extends Module implements TokenMap {
     this.clusterBias = n > 0 ? parameter(constant([n], 0)) : null
   }
 
+  /** Vectors `[B, T, D]` to logarithms of probabilities `[B, T, V]`. */
   forward(h: Tensor): Tensor {
     const { B, T, D } = dims('AdaptiveSoftmax.forward h', h, 'B T D', { D: this.tied.embedding.options.dModel })
     const flat = reshape(h, [B * T, D])

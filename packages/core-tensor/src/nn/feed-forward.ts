@@ -6,6 +6,7 @@ import { Linear, type LinearOptions } from './linear.js'
 
 /** A map of each token by itself. */
 export interface TokenMap extends Module {
+  /** `[..., D]` to `[..., D out]`. */
   forward(x: Tensor): Tensor
 }
 
@@ -28,6 +29,7 @@ export class SwiGLU extends Module implements TokenMap {
     this.downProj = new Linear(dInner, dModel, rng, options)
   }
 
+  /** `[..., D]` to `[..., D]`. */
   forward(x: Tensor): Tensor {
     return this.downProj.forward(mul(this.activation(this.gateProj.forward(x)), this.upProj.forward(x)))
   }
@@ -54,6 +56,7 @@ export class FeedForward extends Module implements TokenMap {
     this.downProj = new Linear(dInner, dModel, rng, output)
   }
 
+  /** `[..., D]` to `[..., D]`. */
   forward(x: Tensor): Tensor {
     const h = this.activation(this.upProj.forward(x))
     return this.downProj.forward(this.innerNorm ? this.innerNorm.forward(h) : h)

@@ -25,6 +25,7 @@ export class RMSNorm extends Module {
     this.weight = parameter(constant([width], 1 - offset))
   }
 
+  /** `[..., D]` to `[..., D]`. */
   forward(x: Tensor): Tensor {
     const weight = beyond(this.offset, this.weight)
     if (this.groups === 1) return rmsNorm({ x, weight }, { eps: this.eps }).y
@@ -60,6 +61,7 @@ export class LayerNorm extends Module {
     this.bias = bias ? parameter(constant([width], 0), bias !== 'fixed') : null
   }
 
+  /** `[..., D]` to `[..., D]`. */
   forward(x: Tensor): Tensor {
     const weight = beyond(this.offset, this.weight)
     return layerNorm({ x, weight, ...(this.bias && { bias: this.bias }) }, { eps: this.eps }).y
@@ -86,6 +88,7 @@ export class GroupNorm extends Module {
     this.bias = bias ? parameter(constant([width], 0)) : null
   }
 
+  /** `[..., D]` to `[..., D]`. */
   forward(x: Tensor): Tensor {
     const normed = layerNorm({ x: reshape(x, [-1, this.width / this.groups]) }, { eps: this.eps }).y
     const scaled = mul(reshape(normed, x.shape), beyond(this.offset, this.weight))

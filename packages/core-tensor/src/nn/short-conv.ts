@@ -27,6 +27,7 @@ export class ShortConv extends Module {
     this.bias = (options.bias ?? false) ? parameter(constant([channels], 0)) : null
   }
 
+  /** The inputs before the first token: zeros, `[B, W - 1, D]`. */
   initialState(batch: number): Tensor {
     return zeros([batch, this.width - 1, this.channels])
   }

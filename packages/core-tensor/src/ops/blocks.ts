@@ -23,6 +23,7 @@ export function pieceOf(x: Tensor, { begin, size }: Span, axis: number): Tensor 
   return slice(x, from, shape)
 }
 
+/** Pieces put together along an axis; one alone is given back as it is. */
 export function joined(pieces: readonly Tensor[], axis: number): Tensor {
   return pieces.length === 1 ? (pieces[0] as Tensor) : concat([...pieces], axis)
 }

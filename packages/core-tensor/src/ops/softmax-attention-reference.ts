@@ -60,6 +60,7 @@ export interface Call {
   readonly keyPieces: readonly Span[]
 }
 
+/** A call with its sizes checked, and queries, keys and values cut into pieces. @throws RangeError for sizes that do not go together */
 export function prepared(inputs: AttentionInputs, attrs: AttentionAttrs): Call {
   const [B, T, H, K] = inputs.q.shape as [number, number, number, number]
   const [, S, G, V] = inputs.v.shape as [number, number, number, number]
@@ -114,10 +115,12 @@ export function folded(x: Tensor, { B, G, H }: Call): Tensor {
   return reshape(headsFirst(x), [B * G, (H / G) * t, W])
 }
 
+/** `[B G, H / G t, V]` of `t` queries back to `[B, t, H, V]`. */
 export function unfolded(x: Tensor, { B, H }: Call, t: number): Tensor {
   return headsFirst(reshape(x, [B, H, t, x.shape[2] as number]))
 }
 
+/** The queries and keys of one tile, and where its first query stands among the keys. */
 export function tileOf({ S, T }: Call, queries: Span, keys: Span): Tile {
   return { queries, keys, position: S - T + queries.begin }
 }

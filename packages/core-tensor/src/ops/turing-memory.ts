@@ -59,6 +59,7 @@ const EPS = 1e-8
 
 /** Numbers of the reader: key C, strength, gate, shifts, sharpness. The writer has those, then erase C and add C. */
 const readerWidth = (C: number): number => C + 6
+/** Width of all that the heads of a Turing memory are told for one token. */
 export const turingHeadsWidth = (C: number): number => 2 * readerWidth(C) + 2 * C
 
 interface Head {
