@@ -37,6 +37,17 @@ export class Heap {
     this.backend.disposeData(tensor.dataId)
   }
 
+  /** Regions of working memory of so many bytes, one behind the other, good until the next call. */
+  regions(bytes: readonly number[]): number[] {
+    if (bytes.length === 0) return []
+    let next = this.scratch(bytes.reduce((total, size) => total + size, 0))
+    return bytes.map((size) => {
+      const at = next
+      next += size
+      return at
+    })
+  }
+
   /** At least `bytes` of working memory, good until the next call; one region, kept for the life of the backend. */
   scratch(bytes: number): number {
     if (bytes <= this.scratchBytes) return this.scratchAt
