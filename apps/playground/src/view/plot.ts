@@ -2,7 +2,8 @@ import uPlot from 'uplot'
 import type { Slot } from '../experiment/address'
 import type { Axis } from '../experiment/options'
 import type { Lane } from '../lane'
-import { drawBaselines } from './baselines'
+import { drawBaselines, labelBaselines } from './baselines'
+import { formatCount } from './format'
 import { type Measure, plotData } from './measures'
 import { type RunStyle, runStyles } from './run-style'
 
@@ -54,6 +55,16 @@ export function axisStyle(theme: Theme): uPlot.Axis {
   }
 }
 
+/** Marks at 1, 2, 4, and so on. */
+const doublings: uPlot.Axis = {
+  splits: (_, __, min, max) => {
+    const [low, high] = [Math.ceil(Math.log2(min)), Math.floor(Math.log2(max))]
+    return Array.from({ length: Math.max(0, high - low + 1) }, (_, i) => 2 ** (low + i))
+  },
+  filter: (_, splits) => splits,
+  values: (_, splits) => splits.map(formatCount),
+}
+
 export function makePlot({ host, lanes, measure, axis, theme, onRead }: PlotOptions): uPlot {
   const style = axisStyle(theme)
   const series = lanes.map(({ slot }) => measure.series(theme.runs[slot], theme.paper))
@@ -74,12 +85,13 @@ export function makePlot({ host, lanes, measure, axis, theme, onRead }: PlotOpti
       y: { range: () => measure.range(lanes) },
     },
     axes: [
-      { ...style, label: measure.xLabel(lanes, axis), size: 34 },
+      { ...style, label: measure.xLabel(lanes, axis), size: 34, ...(measure.logX && doublings) },
       { ...style, label: measure.yLabel(lanes), size: 46 },
     ],
     series: [{}, ...series.flat()],
     hooks: {
       drawAxes: [(plot) => drawBaselines(plot, lanes, measure, theme)],
+      draw: [(plot) => labelBaselines(plot, lanes, measure, theme)],
       setCursor: [
         (plot) =>
           onRead(
