@@ -1,5 +1,19 @@
 import { pad, reshape, slice, type Tensor, transpose } from '@tensorflow/tfjs-core'
 
+/** Of an op that reads a matrix state chunk by chunk. */
+export interface ChunkAttrs {
+  /** Tokens handled by one block of matrix products, rounded up to a power of two. Changes cost, not results. */
+  readonly chunk: number
+  /** Multiplies q; 0 means K^-1/2. */
+  readonly scale: number
+}
+
+/** What is read, and the state after the last token. */
+export interface StateOutputs {
+  readonly o: Tensor
+  readonly state: Tensor
+}
+
 /** `[B, T, H, W]` to `[B H, n, C, W]`, padded with zeros, which leave a state alone. */
 export function chunked(x: Tensor, n: number, C: number): Tensor {
   const [B, T, H, W] = x.shape as [number, number, number, number]

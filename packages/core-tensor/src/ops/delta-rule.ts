@@ -13,7 +13,7 @@ import {
 } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
 import { logDecays, pairSums, tokenDecays } from './block-decays.js'
-import { chunked, unchunked } from './chunks.js'
+import { type ChunkAttrs, chunked, type StateOutputs, unchunked } from './chunks.js'
 import { unitLowerInverse } from './unit-lower-inverse.js'
 
 interface Inputs {
@@ -29,25 +29,13 @@ interface Inputs {
   readonly state?: Tensor
 }
 
-interface Attrs {
-  /** Tokens handled by one block of matrix products, rounded up to a power of two. Changes cost, not results. */
-  readonly chunk: number
-  /** Multiplies q; 0 means K^-1/2. */
-  readonly scale: number
-}
-
-interface Outputs {
-  readonly o: Tensor
-  readonly state: Tensor
-}
-
 const lower = (C: number, strict: boolean): Tensor =>
   tensor2d(
     Float32Array.from({ length: C * C }, (_, i) => (i % C < Math.floor(i / C) + (strict ? 0 : 1) ? 1 : 0)),
     [C, C],
   )
 
-function reference(inputs: Inputs, attrs: Attrs): Outputs {
+function reference(inputs: Inputs, attrs: ChunkAttrs): StateOutputs {
   const [B, T, H, K] = inputs.q.shape as [number, number, number, number]
   const V = inputs.v.shape[3] as number
   const C = 2 ** Math.ceil(Math.log2(Math.max(1, Math.min(attrs.chunk, T))))
@@ -123,7 +111,7 @@ function chunkDecays({ q, logDecay, resets }: Inputs, n: number, C: number): Chu
  * triangular system (the WY form), so a chunk is a few matrix products: time O(T (C + K) V + T C²), state O(K V).
  * Source: Yang et al. 2024, arXiv:2406.06484, section 3.2; Yang et al. 2024, arXiv:2412.06464, section 3.
  */
-export const deltaRule = defineOp<Inputs, Attrs, Outputs>({
+export const deltaRule = defineOp<Inputs, ChunkAttrs, StateOutputs>({
   name: 'deltaRule',
   equation: 'S_t = \\alpha_t (I - \\beta_t k_t k_t^\\top) S_{t-1} + \\beta_t k_t v_t^\\top, \\quad o_t = S_t^\\top q_t',
   inputs: {

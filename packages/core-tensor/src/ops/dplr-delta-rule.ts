@@ -1,7 +1,7 @@
 import { add, exp, matMul, mul, neg, reshape, stack, sum, type Tensor, unstack, zeros } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
 import { type BlockDecays, joined, joinedSquares, logDecays, tokenDecays } from './block-decays.js'
-import { chunked, halves, unchunked } from './chunks.js'
+import { type ChunkAttrs, chunked, halves, type StateOutputs, unchunked } from './chunks.js'
 import { unitLowerInverse } from './unit-lower-inverse.js'
 
 export interface DplrDeltaRuleInputs {
@@ -17,18 +17,6 @@ export interface DplrDeltaRuleInputs {
   /** 1 where a token starts from an empty state. */
   readonly resets?: Tensor
   readonly state?: Tensor
-}
-
-interface Attrs {
-  /** Tokens handled by one block of matrix products, rounded up to a power of two. Changes cost, not results. */
-  readonly chunk: number
-  /** Multiplies q; 0 means K^-1/2. */
-  readonly scale: number
-}
-
-interface Outputs {
-  readonly o: Tensor
-  readonly state: Tensor
 }
 
 /** Products of every reading row with every writing row before it in its chunk, `[chunks, C, C]`. */
@@ -68,7 +56,7 @@ function decayedPairs(rows: Rows, tokens: BlockDecays, C: number): { pairs: Pair
   return { pairs, decays }
 }
 
-function reference(inputs: DplrDeltaRuleInputs, attrs: Attrs): Outputs {
+function reference(inputs: DplrDeltaRuleInputs, attrs: ChunkAttrs): StateOutputs {
   const [B, T, H, K] = inputs.q.shape as [number, number, number, number]
   const V = inputs.v.shape[3] as number
   const C = 2 ** Math.ceil(Math.log2(Math.max(1, Math.min(attrs.chunk, T))))
@@ -125,7 +113,7 @@ function reference(inputs: DplrDeltaRuleInputs, attrs: Attrs): Outputs {
  * b of length at most 1 on opposite sides do. Time O(T (C + K) V + T C (C + K)), state O(K V) a head.
  * Source: Peng et al. 2025, arXiv:2503.14456, section 4; Yang et al. 2024, arXiv:2406.06484, section 3.2 (the WY form).
  */
-export const dplrDeltaRule = defineOp<DplrDeltaRuleInputs, Attrs, Outputs>({
+export const dplrDeltaRule = defineOp<DplrDeltaRuleInputs, ChunkAttrs, StateOutputs>({
   name: 'dplrDeltaRule',
   equation: 'S_t = (\\mathrm{diag}(\\alpha_t) + b_t a_t^\\top) S_{t-1} + k_t v_t^\\top, \\quad o_t = S_t^\\top q_t',
   inputs: {

@@ -1,17 +1,13 @@
 import { add, matMul, mul, sigmoid, split, sub, type Tensor, tanh, zeros } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
-import { tokenLoop } from './token-loop.js'
+import { type LoopGaps, tokenLoop } from './token-loop.js'
 
-interface Inputs {
+interface Inputs extends LoopGaps {
   /** What the token gives to r, z and n, in that order: P = 3 E. */
   readonly projected: Tensor
   /** What the last state gives to r, z and n: `[P, E]`. */
   readonly weight: Tensor
   readonly bias?: Tensor
-  /** 1 where a token starts from an empty state. */
-  readonly resets?: Tensor
-  /** 0 at padding, which leaves the state alone. */
-  readonly mask?: Tensor
   readonly h0?: Tensor
 }
 

@@ -1,16 +1,12 @@
 import { add, matMul, mul, sub, type Tensor, tanh, zeros } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
-import { tokenLoop } from './token-loop.js'
+import { type LoopGaps, tokenLoop } from './token-loop.js'
 
-interface Inputs {
+interface Inputs extends LoopGaps {
   /** What the token gives, its bias included. */
   readonly projected: Tensor
   /** What each unit gets from all units: `[E, E]`, a row for each that gets. */
   readonly weight: Tensor
-  /** 1 where a token starts from an empty state. */
-  readonly resets?: Tensor
-  /** 0 at padding, which leaves the state alone. */
-  readonly mask?: Tensor
   readonly h0?: Tensor
 }
 

@@ -1,17 +1,13 @@
 import { add, matMul, mul, sigmoid, split, type Tensor, tanh, zeros } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
-import { tokenLoop } from './token-loop.js'
+import { type LoopGaps, tokenLoop } from './token-loop.js'
 
-interface Inputs {
+interface Inputs extends LoopGaps {
   /** What the token gives to i, f, g and o, in that order: P = 4 E. */
   readonly projected: Tensor
   /** What the last output gives to i, f, g and o: `[P, E]`. */
   readonly weight: Tensor
   readonly bias?: Tensor
-  /** 1 where a token starts from an empty state. */
-  readonly resets?: Tensor
-  /** 0 at padding, which leaves the state alone. */
-  readonly mask?: Tensor
   readonly h0?: Tensor
   readonly c0?: Tensor
 }

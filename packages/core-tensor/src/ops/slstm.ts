@@ -19,18 +19,14 @@ import {
   zeros,
 } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
-import { tokenLoop } from './token-loop.js'
+import { type LoopGaps, tokenLoop } from './token-loop.js'
 
-interface Inputs {
+interface Inputs extends LoopGaps {
   /** What the token gives to i, f, z and o, in that order: P = 4 E, with E = H K. */
   readonly projected: Tensor
   /** What a head's last output gives to its own i, f, z and o: `[H, 4K, K]`. */
   readonly weight: Tensor
   readonly bias?: Tensor
-  /** 1 where a token starts from an empty state. */
-  readonly resets?: Tensor
-  /** 0 at padding, which leaves the state alone. */
-  readonly mask?: Tensor
   readonly h0?: Tensor
   readonly c0?: Tensor
   readonly n0?: Tensor

@@ -1,17 +1,13 @@
 import { add, concat, mul, sigmoid, split, sub, type Tensor, zeros } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
-import { tokenLoop } from './token-loop.js'
+import { type LoopGaps, tokenLoop } from './token-loop.js'
 
-interface Inputs {
+interface Inputs extends LoopGaps {
   readonly candidate: Tensor
   /** What the token gives to the forget gate, its bias included. */
   readonly forget: Tensor
   /** How each channel's gate sees the state of that channel. */
   readonly peephole: Tensor
-  /** 1 where a token starts from an empty state. */
-  readonly resets?: Tensor
-  /** 0 at padding, which leaves the state alone. */
-  readonly mask?: Tensor
   readonly c0?: Tensor
 }
 

@@ -1,7 +1,8 @@
 import { add, mul, stack, sub, type Tensor, unstack } from '@tensorflow/tfjs-core'
 import { flags } from './along-time.js'
 
-interface Gaps {
+/** What a loop over tokens steps over. */
+export interface LoopGaps {
   /** 1 where a token starts from an empty state, `[B, T]`. */
   readonly resets?: Tensor
   /** 0 at padding, which leaves the state alone, `[B, T]`. */
@@ -15,7 +16,7 @@ interface Gaps {
 export function tokenLoop(
   projected: Tensor,
   state: readonly Tensor[],
-  { resets, mask }: Gaps,
+  { resets, mask }: LoopGaps,
   step: (projected: Tensor, state: readonly Tensor[]) => readonly Tensor[],
 ): Tensor[] {
   const starts = resets && unstack(flags(resets), 1)

@@ -17,18 +17,15 @@ import {
 } from '@tensorflow/tfjs-core'
 import { defineOp, differentiated } from '../op.js'
 import { delayed, flags, tokenAt } from './along-time.js'
+import type { LoopGaps } from './token-loop.js'
 
-interface Inputs {
+interface Inputs extends LoopGaps {
   readonly k: Tensor
   readonly v: Tensor
   /** The logarithm of the decay is w = -exp(timeDecay). */
   readonly timeDecay: Tensor
   /** Added to the key of the current token where it is read: u. */
   readonly timeFirst: Tensor
-  /** 1 where a token starts from an empty state. */
-  readonly resets?: Tensor
-  /** 0 at padding, which leaves the state alone. */
-  readonly mask?: Tensor
   readonly num?: Tensor
   readonly den?: Tensor
   readonly max?: Tensor
