@@ -1,17 +1,8 @@
-import {
-  affine,
-  geluTanh,
-  layerNorm,
-  normalInit,
-  parameter,
-  Rng,
-  softmaxAttention,
-  valueAndGrads,
-} from '@mneme/core-tensor'
+import { geluTanh, normalInit, Rng, softmaxAttention } from '@mneme/core-tensor'
 import { describeMemory } from '@mneme/testing'
-import { type Golden, type GoldenTensor, goldens, nextTokenLoss, toTensor } from '@mneme/testing/goldens'
-import { read, span, within } from '@mneme/testing/subject'
-import { expectClose, tolerances } from '@mneme/testing/tolerance'
+import type { Golden } from '@mneme/testing/goldens'
+import { describeSegments, StoredSegments } from '@mneme/testing/segment-goldens'
+import { span } from '@mneme/testing/subject'
 import {
   add,
   concat,
@@ -23,10 +14,7 @@ import {
   split,
   type Tensor,
   tile,
-  transpose,
-  type Variable,
 } from '@tensorflow/tfjs-core'
-import { describe, test } from 'vitest'
 import { AssociativeMemory, type AssociativeState } from './associative-memory.js'
 
 const D = 5
@@ -57,18 +45,18 @@ interface Config {
   readonly wrap_pos: boolean
 }
 
-/** The GPT-2 that the authors put the memory around, segment by segment. */
-class Around {
-  readonly weights = new Map<string, Variable>()
-  readonly memories: AssociativeMemory[]
-  private readonly config: Config
+const PREFIX = 'memory_cell.model.transformer.'
 
-  constructor(golden: Golden) {
-    this.config = golden.json('config') as unknown as Config
-    const { base, d_mem, nu, correction } = this.config
-    for (const [name, value] of golden.read('weights')) {
-      this.weights.set(name.replace('memory_cell.model.transformer.', ''), parameter(toTensor(value)))
-    }
+/** The GPT-2 that the authors put the memory around, segment by segment. */
+class Around extends StoredSegments<AssociativeState> {
+  private readonly memories: AssociativeMemory[]
+
+  constructor(
+    golden: Golden,
+    private readonly config: Config,
+  ) {
+    const { base, d_mem, nu, correction } = config
+    super(golden, config.segment_size, { eps: base.layer_norm_epsilon, transposed: true, prefix: PREFIX })
     this.memories = Array.from({ length: base.n_layer }, (_, i) => {
       const memory = new AssociativeMemory({ dModel: base.n_embd, dKey: d_mem, rolls: nu, correction }, new Rng(0))
       for (const [name, projection] of [
@@ -84,19 +72,8 @@ class Around {
     })
   }
 
-  weight(name: string): Variable {
-    const found = this.weights.get(name)
-    if (found === undefined) throw new Error(`golden: expected weights '${name}', got none.`)
-    return found
-  }
-
-  private norm(x: Tensor, name: string): Tensor {
-    const eps = this.config.base.layer_norm_epsilon
-    return layerNorm({ x, weight: this.weight(`${name}.weight`), bias: this.weight(`${name}.bias`) }, { eps }).y
-  }
-
-  private linear(x: Tensor, name: string): Tensor {
-    return affine({ x, weight: transpose(this.weight(`${name}.weight`)), bias: this.weight(`${name}.bias`) }).y
+  protected initialStates(batch: number): AssociativeState[] {
+    return this.memories.map((memory) => memory.initialState(batch))
   }
 
   private layer(x: Tensor, name: string): Tensor {
@@ -111,7 +88,7 @@ class Around {
     return add(h, this.linear(inner, `${name}.mlp.c_proj`))
   }
 
-  private segment(ids: Tensor, states: readonly AssociativeState[]): { logits: Tensor; states: AssociativeState[] } {
+  protected segment(ids: Tensor, states: readonly AssociativeState[]): { logits: Tensor; states: AssociativeState[] } {
     const { base, num_mem_tokens: M, wrap_pos: wrap } = this.config
     const [B, L] = ids.shape as [number, number]
     const table = this.weight('wpe.weight')
@@ -128,61 +105,17 @@ class Around {
     const out = reshape(this.norm(span(x, 0, L), 'ln_f'), [B * L, base.n_embd])
     return { logits: reshape(matMul(out, this.weight('wte.weight'), false, true), [B, L, -1]), states: after }
   }
-
-  forward(ids: Tensor): { logits: Tensor; states: AssociativeState[][] } {
-    const [B, T] = ids.shape as [number, number]
-    const L = this.config.segment_size
-    let states = this.memories.map((memory) => memory.initialState(B))
-    const logits: Tensor[] = []
-    const all: AssociativeState[][] = []
-    for (let t = 0; t < T; t += L) {
-      const out = this.segment(span(ids, t, Math.min(L, T - t)), states)
-      logits.push(out.logits)
-      all.push(out.states)
-      states = out.states
-    }
-    return { logits: concat(logits, 1), states: all }
-  }
 }
 
-for (const golden of goldens()) {
-  if (golden.name.startsWith('armt-')) describeGolden(golden)
-}
-
-function describeGolden(golden: Golden): void {
-  describe(`golden ${golden.name}`, () => {
-    const expected = golden.read('expected')
-    const value = (name: string): GoldenTensor => expected.get(name) as GoldenTensor
-
-    test('logits, and memory and normaliser after every segment', async () => {
-      await within(async () => {
-        const { logits, states } = new Around(golden).forward(toTensor(value('input_ids')))
-        expectClose(await read(logits), value('logits').values, tolerances.forward(), 'logits')
-        for (const [s, layers] of states.entries()) {
-          for (const [l, { memory, normaliser }] of layers.entries()) {
-            const place = `segment${s}.layer${l}`
-            expectClose(await read(memory), value(`W_mem.${place}`).values, tolerances.forward(), `memory, ${place}`)
-            expectClose(await read(normaliser), value(`z.${place}`).values, tolerances.forward(), `z, ${place}`)
-          }
-        }
-      })
-    })
-
-    test('loss and gradients of every parameter', async () => {
-      await within(async () => {
-        const model = new Around(golden)
-        const ids = toTensor(value('input_ids'))
-        const loss = (): Tensor => nextTokenLoss(model.forward(ids).logits, ids)
-        const { value: total, grads } = valueAndGrads(loss, [...model.weights.values()])
-        expectClose(await read(reshape(total, [1])), value('loss').values, 1e-5, 'loss')
-        const stored = new Map(
-          [...golden.read('grads')].map(([name, g]) => [name.replace('memory_cell.model.transformer.', ''), g]),
-        )
-        for (const [i, name] of [...model.weights.keys()].entries()) {
-          const wanted = stored.get(name)?.values as Float32Array
-          expectClose(await read(grads[i] as Tensor), wanted, tolerances.gradient(), name)
-        }
-      })
-    })
-  })
-}
+describeSegments('armt-', (golden) => new Around(golden, golden.json('config') as unknown as Config), {
+  prefix: PREFIX,
+  states: (segments) =>
+    new Map(
+      segments.flatMap((layers, s) =>
+        layers.flatMap(({ memory, normaliser }, l): [string, Tensor][] => [
+          [`W_mem.segment${s}.layer${l}`, memory],
+          [`z.segment${s}.layer${l}`, normaliser],
+        ]),
+      ),
+    ),
+})
