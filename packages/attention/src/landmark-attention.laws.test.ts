@@ -22,6 +22,12 @@ describeMixer(
   D,
 )
 
+describeMixer(
+  'LandmarkAttention, four queries at a time',
+  (seed) => new LandmarkAttention({ ...options, queryBlock: 4 }, new Rng(seed)),
+  D,
+)
+
 function decoderOf(golden: Golden) {
   const config = golden.json('config')
   const number = (key: string): number => config[key] as number

@@ -1,7 +1,7 @@
-import { normal, normalInit, Rng } from '@mneme/core-tensor'
+import { normal, normalInit, Rng, valueAndGrads } from '@mneme/core-tensor'
 import { read, span, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { zeros } from '@tensorflow/tfjs-core'
+import { memory, mul, sum, type Tensor, zeros } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { LandmarkAttention, type LandmarkAttentionOptions, landmarkWeights } from './landmark-attention.js'
 import { SoftmaxAttention } from './softmax-attention.js'
@@ -77,6 +77,28 @@ describe('LandmarkAttention', () => {
         if (landmark === best) expect(given).toBeGreaterThan(0)
         else expect(given).toBe(0)
       }
+    })
+  })
+
+  test('so many queries at a time change no output and no gradient, and hold no weights of all of them', async () => {
+    await within(async () => {
+      const x = normal(new Rng(21), [1, 60, D], 1)
+      const weights = normal(new Rng(22), [1, 60, D], 1)
+      const run = async (queryBlock: number): Promise<readonly [Float32Array[], number]> => {
+        const mixer = new LandmarkAttention({ ...options, queryBlock }, new Rng(23))
+        const variables = [x, ...mixer.parameters()]
+        let largest = 0
+        const { value, grads } = valueAndGrads(() => {
+          const before = memory().numBytes
+          const total = sum(mul(mixer.forward(x).y, weights))
+          largest = memory().numBytes - before
+          return total
+        }, variables)
+        return [await Promise.all([value, ...(grads as Tensor[])].map(read)), largest]
+      }
+      const [[whole, wholeBytes], [pieces, bytes]] = [await run(60), await run(6)]
+      for (const [i, values] of whole.entries()) expectClose(pieces[i] as Float32Array, values, 1e-4, `gradient ${i}`)
+      expect(bytes).toBeLessThan(wholeBytes / 3)
     })
   })
 

@@ -6,17 +6,21 @@ import {
   type Mixed,
   type MixerTraits,
   type Pass,
+  pieceOf,
   type Rng,
   Rotary,
   type RotaryOptions,
+  recomputed,
   refusePadding,
   type SequenceMixer,
+  spans,
   stopGradient,
   wholeNumber,
 } from '@mneme/core-tensor'
 import {
   add,
   cast,
+  concat,
   div,
   equal,
   exp,
@@ -50,6 +54,8 @@ export interface LandmarkAttentionOptions {
   /** Earlier blocks that a token may look into, those of the greatest landmark scores, head by head; null for all. */
   readonly retrieved: number | null
   readonly rotary: RotaryOptions | null
+  /** Queries whose weights are held at a time, 128 if absent; changes memory and cost, not results. */
+  readonly queryBlock?: number
   readonly projection?: LinearOptions
 }
 
@@ -68,7 +74,8 @@ export type LandmarkState = {
  *
  * p_L the softmax over the tokens of the own block up to i and the landmarks of all blocks before, p_b that over the tokens
  * of block b; scores q·k / √K. Every (block + 1)-th token of the input is a landmark; nothing looks at the landmark of its
- * own block. State: keys and values, growing with T. Time and memory O(T² H K) and O(T² H).
+ * own block. State: keys and values, growing with T. Time O(T² H K); memory O(Q T H) for Q = queryBlock, beyond which the
+ * backward pass makes weights again.
  * Paper: Mohtashami and Jaggi 2023, arXiv:2305.16300, section 3.
  * Differs: retrieved blocks keep their own positions.
  */
@@ -83,6 +90,7 @@ export class LandmarkAttention extends HeadMaps implements SequenceMixer<Landmar
     super('LandmarkAttention', options, rng)
     wholeNumber('LandmarkAttention block', options.block)
     wholeNumber('LandmarkAttention retrieved', options.retrieved ?? 1)
+    wholeNumber('LandmarkAttention queryBlock', options.queryBlock ?? 1)
     this.rotary = options.rotary === null ? null : new Rotary(options.rotary)
   }
 
@@ -92,18 +100,32 @@ export class LandmarkAttention extends HeadMaps implements SequenceMixer<Landmar
 
   forward(x: Tensor, state: LandmarkState = this.initialState(), pass?: Pass): Mixed<LandmarkState> {
     refusePadding('LandmarkAttention.forward', pass)
-    const { dModel, nHeads: H, dHead: K, block, retrieved } = this.options
-    const { B, T } = dims('LandmarkAttention.forward x', x, 'B T D', { D: dModel })
+    const { dModel, block, retrieved } = this.options
+    const { T } = dims('LandmarkAttention.forward x', x, 'B T D', { D: dModel })
     const turn = (y: Tensor): Tensor => this.rotary?.forward(y, state.position) ?? y
+    const q = turn(this.heads(this.qProj, x))
     const keys = extended(state.keys, turn(this.heads(this.kProj, x)))
     const values = extended(state.values, this.heads(this.vProj, x))
-    const weights = tokenWeights(turn(this.heads(this.qProj, x)), keys, block, retrieved)
-    pass?.record?.record('weights', amongKeys(weights, keys, block))
-    const o = reshape(matMul(weights, grouped(values, block).tokens), [B, H, T, K])
+    // weights of all queries are made at once for a picture of them alone
+    if (pass?.record) pass.record.record('weights', landmarkWeights(q, keys, block, retrieved))
     return {
-      y: this.fromHeads(transpose(o, [0, 2, 1, 3])),
+      y: this.fromHeads(this.attend(q, keys, values)),
       state: { keys, values, position: state.position + T },
     }
+  }
+
+  /** Queries `[B, T, H, K]` are the newest of the keys; a block of them at a time, with the keys up to its last. */
+  private attend(q: Tensor, keys: Tensor, values: Tensor): Tensor {
+    const { block, retrieved, queryBlock = 128 } = this.options
+    const [T, S] = [q.shape[1] as number, keys.shape[1] as number]
+    const among = (asked: Tensor, seen: Tensor, held: Tensor): Tensor =>
+      weighted(tokenWeights(asked, seen, block, retrieved), held, block)
+    if (T <= queryBlock) return among(q, keys, values)
+    const found = spans(T, queryBlock).map((span) => {
+      const seen = { begin: 0, size: S - T + span.begin + span.size }
+      return recomputed(among, [pieceOf(q, span, 1), pieceOf(keys, seen, 1), pieceOf(values, seen, 1)])
+    })
+    return concat(found, 1)
   }
 
   stateBytes(length: number): number {
@@ -141,6 +163,13 @@ function tokenWeights(q: Tensor, keys: Tensor, block: number, retrieved: number 
   const logits = add(add(open, mul(all, own)), mul(sub(1, add(earlier, own)), SHUT))
   const shares = div(reshape(softmax(logits), [B * H * T * n, 1]), total)
   return reshape(mul(raised, shares), [B * H, T, n * block])
+}
+
+/** Values `[B, S, H, K]` of tokens by their weights, `[B, T, H, K]`. */
+function weighted(weights: Tensor, values: Tensor, block: number): Tensor {
+  const [B, , H, K] = values.shape as [number, number, number, number]
+  const o = matMul(weights, grouped(values, block).tokens)
+  return transpose(reshape(o, [B, H, -1, K]), [0, 2, 1, 3])
 }
 
 /** Tokens `[B H, n block, K]` and landmarks `[B H, n, K]` of keys or values, with zeros after the last. */

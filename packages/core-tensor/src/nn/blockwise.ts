@@ -24,7 +24,7 @@ export class Blockwise<M extends Module & TokenMap> extends Module implements To
   forward(x: Tensor): Tensor {
     const parameters = this.inner.parameters()
     const outputs = spans(x.shape[1] as number, this.block).map((block) =>
-      recomputed((tokens) => this.inner.forward(tokens), pieceOf(x, block, 1), parameters),
+      recomputed((tokens: Tensor) => this.inner.forward(tokens), pieceOf(x, block, 1), parameters),
     )
     return joined(outputs, 1)
   }
