@@ -6,6 +6,8 @@ import { joined, pieceOf, type Span } from './ops/blocks.js'
 import { dims, wholeNumber } from './shape.js'
 import { detach, type State } from './state.js'
 
+export { spans } from './ops/blocks.js'
+
 /**
  * Runs the T tokens of a call segment by segment: `left` says how many tokens the open segment of a state still takes at
  * the `begin`-th token, `run` is given no more than those, and closes the segment that it fills. Outputs are put together

@@ -6,7 +6,6 @@ import {
   gapsOf,
   gatedLinearAttention,
   Linear,
-  type LinearOptions,
   logSigmoid,
   type Mixed,
   type MixerTraits,
@@ -20,24 +19,12 @@ import {
   tailBytes,
 } from '@mneme/core-tensor'
 import { add, expandDims, mul, neg, reshape, split, type Tensor, type Variable } from '@tensorflow/tfjs-core'
+import type { SsdOptions } from './mamba2.js'
 
-export interface DiscreteMamba2Options {
-  readonly dModel: number
-  /** H heads of P channels each: E = H P channels of the recurrence. */
-  readonly nHeads: number
-  readonly dHead: number
-  /** N, states of a channel. */
-  readonly dState: number
-  /** G, pairs of B and C; divides nHeads. */
-  readonly nGroups: number
-  readonly convWidth: number
-  readonly convBias: boolean
+/** Without biases in its maps the gate has one of its own. */
+export interface DiscreteMamba2Options extends SsdOptions {
   /** What follows the convolution: nothing, or SiLU. */
   readonly activation: 'identity' | 'silu'
-  /** Tokens a block of matrix products; changes cost, not results. */
-  readonly chunk: number
-  /** Of the maps in and out; without biases the gate has one of its own. */
-  readonly projection?: LinearOptions
 }
 
 export type DiscreteMamba2State = {

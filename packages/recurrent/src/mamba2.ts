@@ -79,7 +79,8 @@ export function ssd(
   return { y: add(o, mul(x, expandDims(skip, 1))), state }
 }
 
-export interface Mamba2Options {
+/** Sizes of a recurrence with one decay a head, behind a convolution. */
+export interface SsdOptions {
   readonly dModel: number
   /** H heads of P channels each: E = H P channels of the recurrence. */
   readonly nHeads: number
@@ -90,15 +91,18 @@ export interface Mamba2Options {
   readonly nGroups: number
   readonly convWidth: number
   readonly convBias: boolean
+  /** Tokens a block of matrix products; changes cost, not results. */
+  readonly chunk: number
+  /** Of the maps in and out; no bias if absent. */
+  readonly projection?: LinearOptions
+}
+
+export interface Mamba2Options extends SsdOptions {
   /** Least and largest time step. */
   readonly stepLimit: readonly [low: number, high: number]
   readonly normEps: number
   /** Equal parts of the inner width that are normalised each by itself. */
   readonly normGroups: number
-  /** Tokens a block of matrix products; changes cost, not results. */
-  readonly chunk: number
-  /** Of the maps in and out; no bias if absent. */
-  readonly projection?: LinearOptions
 }
 
 export type Mamba2State = {
