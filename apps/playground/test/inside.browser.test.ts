@@ -41,6 +41,8 @@ describe.skipIf(!found)('looking inside', () => {
     await page.getByLabel('Signal').waitFor()
     await expect.poll(() => page.getByLabel('Signal').locator('option').first().textContent()).toBe('layer 0, surprise')
     await page.getByRole('img', { name: /^surprise over time: 16 values/ }).waitFor()
+    await page.getByLabel('Signal').selectOption({ label: 'layer 0, read' })
+    await page.getByRole('img', { name: /^read over time: \d+ by 16/ }).waitFor()
     await page.getByRole('button', { name: 'Pause' }).click()
     await page.getByText(/^Paused/).waitFor()
     const tokens = page.locator('.token-strip')

@@ -151,9 +151,8 @@ export class NeuralMemory extends Module implements SequenceMixer<NeuralMemorySt
       logMomentum: this.momentumGate && neg(softplus(neg(heads(this.momentumGate.forward(x))))),
     }
     const { read, loss, state: after } = storeAndRead(this.net, mergeRows(before), tokens, this.options.chunk)
-    pass?.record?.record('surprise', loss)
-    pass?.record?.record('stepSize', tokens.step)
-    pass?.record?.record('logDecay', tokens.logDecay)
+    const told = { surprise: loss, stepSize: tokens.step, logDecay: tokens.logDecay, read }
+    for (const [name, folded] of Object.entries(told)) pass?.record?.record(name, joinHeads(folded, nHeads))
     return {
       y: this.readout(read, x),
       state: { ...partRows(after, nHeads), ...tails },

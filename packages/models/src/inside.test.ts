@@ -51,15 +51,20 @@ function expectSound({ maps, recordings }: Inside): void {
       expect(total).toBeLessThan(1 + 1e-5)
     }
   }
-  for (const { values } of recordings) expect(values !== null && finite(values)).toBe(true)
+  for (const { values, shape } of recordings) {
+    expect(values !== null && finite(values)).toBe(true)
+    // what runs along the tokens has the one row of the batch before them, and not heads
+    if (shape[1] === T) expect(shape[0]).toBe(1)
+  }
 }
 
 function expectHistory(leaves: readonly LeafHistory[]): void {
   expect(leaves.length).toBeGreaterThan(0)
-  for (const { grows, shape, norms, changes, values, stride } of leaves) {
+  for (const { grows, shape, norms, changes, values, stride, initial } of leaves) {
     expect(finite(norms) && finite(changes) && finite(values)).toBe(true)
     const size = shape.reduce((a, b) => a * b, 1)
     expect(values.length).toBe(grows ? size : T * Math.ceil(size / stride))
+    expect(initial.length).toBe(grows ? 0 : Math.ceil(size / stride))
   }
   expect(leaves.some(({ changes }) => changes.some((x) => x > 0))).toBe(true)
 }

@@ -17,6 +17,8 @@ export interface LeafHistory {
   readonly stride: number
   /** `[T, kept]` of a state of one size; the values after the last token of one that grows. */
   readonly values: Float32Array
+  /** The values that are kept, as they were before the first token; empty for a state that grows. */
+  readonly initial: Float32Array
 }
 
 /**
@@ -76,6 +78,7 @@ class Leaf {
   private readonly changes: Float32Array
   private readonly rows: Float32Array[] = []
   private before: Float32Array | null = null
+  private initial = new Float32Array()
   private shape: readonly number[] = []
   private grows = false
 
@@ -95,11 +98,16 @@ class Leaf {
     if (t >= 0) {
       this.norms[t] = lengthOf(values)
       this.changes[t] = change(before, values)
-      this.rows.push(values.filter((_, i) => i % this.strideOf(values.length) === 0))
-    }
+      this.rows.push(this.kept(values))
+    } else this.initial = this.kept(values)
     if (before === null ? t >= 0 : before.length !== values.length) this.grows = true
     this.before = values
     this.shape = shape
+  }
+
+  private kept(values: Float32Array): Float32Array<ArrayBuffer> {
+    const stride = this.strideOf(values.length)
+    return values.filter((_, i) => i % stride === 0)
   }
 
   private strideOf(size: number): number {
@@ -111,11 +119,11 @@ class Leaf {
     const last = this.before ?? new Float32Array()
     const grows = this.grows || this.rows.length !== this.length
     const facts = { path, shape, grows, norms, changes }
-    if (grows) return { ...facts, stride: 1, values: last }
+    if (grows) return { ...facts, stride: 1, values: last, initial: new Float32Array() }
     const width = this.rows[0]?.length ?? 0
     const values = new Float32Array(width * this.length)
     for (const [t, row] of this.rows.entries()) values.set(row, t * width)
-    return { ...facts, stride: this.strideOf(last.length), values }
+    return { ...facts, stride: this.strideOf(last.length), values, initial: this.initial }
   }
 }
 

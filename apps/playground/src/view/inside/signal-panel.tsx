@@ -18,7 +18,7 @@ export function SignalPanel({ look, token }: { readonly look: Look; readonly tok
   const signal = signals[at] ?? signals[0]
   return (
     <section aria-labelledby={title}>
-      <h3 id={title}>Gates, decay and surprise</h3>
+      <h3 id={title}>Gates, decay, surprise, and what is read</h3>
       {signal === undefined ? (
         <p class="quiet">The mixers of this model record nothing token by token.</p>
       ) : (

@@ -65,7 +65,7 @@ function changing(history: LeafHistory, look: Look): Leaf {
   }
 }
 
-function matricesOf({ shape, values }: LeafHistory, width: number): Leaf['matrices'] {
+function matricesOf({ shape, values, initial }: LeafHistory, width: number): Leaf['matrices'] {
   const [, H = 1, K = 1, V = 1] = shape.length === 4 ? shape : shape.length === 3 ? [1, 1, ...shape.slice(1)] : []
   if (K < 2 || V < 2 || shape[0] !== 1) return null
   const size = K * V
@@ -79,7 +79,8 @@ function matricesOf({ shape, values }: LeafHistory, width: number): Leaf['matric
   return {
     heads: H,
     at(token, head) {
-      const value = (t: number, i: number): number => (t < 0 ? 0 : (values[t * width + head * size + i] as number))
+      const value = (t: number, i: number): number =>
+        (t < 0 ? initial[head * size + i] : values[t * width + head * size + i]) as number
       return {
         before: matrix((i) => value(token - 1, i)),
         after: matrix((i) => value(token, i)),
