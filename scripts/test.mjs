@@ -7,10 +7,8 @@ import { chromium, install, root, run } from './setup.mjs'
 
 install()
 const browser = chromium()
-run('npx', ['turbo', 'run', 'build', 'types', 'pack', '--output-logs=errors-only'])
-run('npx', ['biome', 'check', '.'])
+run('npx', ['turbo', 'run', 'build', 'types', 'lint', 'sizes:check', 'pack', '--output-logs=errors-only'])
 run('node', ['scripts/tables.mjs', '--check'])
-run('node', ['scripts/publish/sizes.mjs', '--check'])
 run('node', ['scripts/publish/installs.mjs', '--quick'])
 
 // WebGPU tests run on the software driver that Chromium brings

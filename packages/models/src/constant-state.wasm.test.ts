@@ -1,7 +1,7 @@
 import { advance, disposeState, normal, Rng, type SequenceMixer, type State, stateBytes } from '@mneme/core-tensor'
-import { mixers } from '@mneme/models/mixers'
 import { slice } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
+import { mixers } from './mixers.js'
 
 const D = 16
 const FEW = 100
