@@ -118,6 +118,30 @@ function fromStrings(file: string, text = readFileSync(file, 'utf8')): string[] 
   return found
 }
 
+describe('a release, tried without a network', () => {
+  interface DryRelease {
+    readonly before: Readonly<Record<string, string>>
+    readonly first: Readonly<Record<string, string>>
+    readonly second: Readonly<Record<string, string>>
+    readonly changelogs: Readonly<Record<string, string>>
+  }
+
+  test('gives each package its version, its changelog for readers, and no other a new one for its sake', async () => {
+    const { dryRelease } = (await import('./release.mjs')) as { dryRelease(patched: string): DryRelease }
+    const { before, first, second, changelogs } = dryRelease('@mneme/recurrent')
+    const moved = (a: typeof first, b: typeof first): string[] => Object.keys(b).filter((name) => a[name] !== b[name])
+    expect(moved(first, second)).toEqual(['@mneme/recurrent'])
+    expect(Object.keys(first)).toEqual(published.map(({ manifest }) => manifest.name))
+    for (const name of moved(before, first)) {
+      const text = changelogs[name] ?? ''
+      expect(text).toMatch(new RegExp(`^# ${name}\n\n## ${first[name]}\n\n### `))
+      // lines of their own, without hashes of commits, and whole sentences
+      expect(text).not.toMatch(/^- [0-9a-f]{7}:|Updated dependencies/m)
+      for (const line of text.split('\n').filter((line) => line.startsWith('- '))) expect(line).toMatch(/[.:)]$/)
+    }
+  }, 120_000)
+})
+
 describe('the pipeline', () => {
   test('runs again what stands on a mixer, and nothing else', async () => {
     const { affectedBy } = (await import('./affected.mjs')) as {
