@@ -29,7 +29,8 @@ export interface AarenOptions {
  *
  *   o_t = Σ_{j ≤ t} softmax_j(q·k_j / √K) v_j,   q = W_q p,   k_j, v_j = W_k x_j, W_v x_j
  *
- * p `[D]` a learned token. No query looks anything up: every output is an average that each new token joins. State: greatest score, sum of weights and weighted sum, `[B, H, K + 2]`, constant in T. Time O(T K) a head.
+ * p `[D]` a learned token. No query looks anything up: every output is an average that each new token joins. State:
+ * greatest score, sum of weights and weighted sum, `[B, H, K + 2]`, constant in T. Time O(T K) a head.
  * Paper: Feng et al. 2024, arXiv:2405.13956, section 3.
  */
 export class Aaren extends Module implements SequenceMixer<PrefixState> {

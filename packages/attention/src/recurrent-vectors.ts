@@ -1,4 +1,5 @@
 import {
+  everyRow,
   Linear,
   type LinearOptions,
   Module,
@@ -10,19 +11,7 @@ import {
   softmaxAttention,
   type TokenMap,
 } from '@mneme/core-tensor'
-import {
-  add,
-  concat,
-  expandDims,
-  mul,
-  reshape,
-  sigmoid,
-  sub,
-  type Tensor,
-  tanh,
-  tile,
-  type Variable,
-} from '@tensorflow/tfjs-core'
+import { add, concat, mul, reshape, sigmoid, sub, type Tensor, tanh, type Variable } from '@tensorflow/tfjs-core'
 import { Similarity, type SimilarityKind } from './similarity.js'
 
 /** `fixed` and `projected` open the same way for every block, `lstm` and `full` by what is written. */
@@ -149,7 +138,7 @@ export class RecurrentVectors extends Module {
 
   /** The vectors before the first segment, `[B, M, D]`: learned, the same for every row. */
   initialState(batch: number): Tensor {
-    return tile(expandDims(this.initial, 0), [batch, 1, 1])
+    return everyRow(this.initial, batch)
   }
 
   /** What tokens look at. */

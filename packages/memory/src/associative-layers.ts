@@ -3,6 +3,7 @@ import {
   allOf,
   type Carry,
   dims,
+  everyRow,
   type Mixed,
   type MixerTraits,
   Module,
@@ -15,7 +16,7 @@ import {
   type TokenMap,
   wholeNumber,
 } from '@mneme/core-tensor'
-import { add, expandDims, type Tensor, tile, type Variable } from '@tensorflow/tfjs-core'
+import { add, type Tensor, type Variable } from '@tensorflow/tfjs-core'
 import type { AssociativeMemory, AssociativeState } from './associative-memory.js'
 
 export interface AssociativeLayerState {
@@ -144,7 +145,7 @@ export class TrailingTokens extends Module implements Carry<null> {
 
   after(_: null, batch: number): Tensor {
     const placed = this.positions === null ? this.tokens : add(this.tokens, this.positions)
-    return tile(expandDims(placed, 0), [batch, 1, 1])
+    return everyRow(placed, batch)
   }
 
   update(written: Tensor | null): null {

@@ -2,6 +2,7 @@ import {
   bySegments,
   dims,
   equalParts,
+  everyRow,
   extended,
   LayerNorm,
   Linear,
@@ -36,7 +37,6 @@ import {
   sum,
   type Tensor,
   tanh,
-  tile,
   type Variable,
 } from '@tensorflow/tfjs-core'
 
@@ -109,7 +109,7 @@ export class GatedMemoryBank extends Module implements SequenceMixer<GatedMemory
 
   initialState(batch: number): GatedMemoryBankState {
     const { slots, dModel } = this.options
-    return { bank: tile(expandDims(eye(slots, dModel), 0), [batch, 1, 1]), rows: null, seen: null }
+    return { bank: everyRow(eye(slots, dModel), batch), rows: null, seen: null }
   }
 
   forward(x: Tensor, state?: GatedMemoryBankState, pass?: Pass): Mixed<GatedMemoryBankState> {

@@ -41,6 +41,23 @@ export interface MemoryNetOptions {
   readonly lossReduction: 'sum' | 'mean'
 }
 
+/** Of a memory whose state is the weights of an inner network for each head. */
+export interface FastMemoryOptions {
+  readonly dModel: number
+  readonly nHeads: number
+  /** Width of the keys and values of a head. */
+  readonly dHead: number
+  /** Layers of the inner network; 1 is a matrix memory. */
+  readonly depth: number
+  /** Inner width of that network over `dHead`. */
+  readonly expansion: number
+  /** Whether the inner network is x + LN(MLP x) ⊙ (1 + γ) rather than the MLP alone. */
+  readonly innerNorm: boolean
+  readonly momentum: boolean
+  /** Largest step size. */
+  readonly maxLr: number
+}
+
 /** What one gradient step is made of: row i of `inputs[l]` times row i of `grads[l]` is the gradient of layer l. */
 export interface InnerGradient {
   /** Input of each layer, `[N, C, in]`. */

@@ -1,7 +1,9 @@
 import {
   affine,
   dims,
+  everyRow,
   FeedForward,
+  gru,
   LayerNorm,
   Linear,
   linearUniform,
@@ -13,23 +15,7 @@ import {
   type Rng,
   softmaxAttention,
 } from '@mneme/core-tensor'
-import {
-  add,
-  concat,
-  div,
-  expandDims,
-  mul,
-  norm,
-  reshape,
-  sigmoid,
-  split,
-  sub,
-  type Tensor,
-  tanh,
-  tensor4d,
-  tile,
-  type Variable,
-} from '@tensorflow/tfjs-core'
+import { add, concat, div, norm, reshape, split, type Tensor, tensor4d, type Variable } from '@tensorflow/tfjs-core'
 
 export interface MemorySlotsOptions {
   readonly dModel: number
@@ -101,11 +87,10 @@ export class GruCell extends Module {
 
   /** x and h `[B, M, D]`. */
   forward(x: Tensor, h: Tensor): Tensor {
-    const [ri, zi, ni] = split(affine({ x, weight: this.weightIh, bias: this.biasIh }).y, 3, 2) as Tensor[]
-    const [rh, zh, nh] = split(affine({ x: h, weight: this.weightHh, bias: this.biasHh }).y, 3, 2) as Tensor[]
-    const sum = (a: Tensor | undefined, b: Tensor | undefined): Tensor => add(a as Tensor, b as Tensor)
-    const n = tanh(sum(ni, mul(sigmoid(sum(ri, rh)), nh as Tensor)))
-    return add(n, mul(sigmoid(sum(zi, zh)), sub(h, n)))
+    const D = this.weightHh.shape[1] as number
+    const projected = reshape(affine({ x, weight: this.weightIh, bias: this.biasIh }).y, [-1, 1, 3 * D])
+    const after = gru({ projected, weight: this.weightHh, bias: this.biasHh, h0: reshape(h, [-1, D]) }).h
+    return reshape(after, h.shape)
   }
 }
 
@@ -154,7 +139,7 @@ export class MemorySlots extends Module implements Memory<Tensor, SlotEntry> {
   /** The slots as they are learned, the same for every row, `[B, M, D]`; of length 1 where the writer keeps them so. */
   initialState(batch: number): Tensor {
     const start = this.gru === null ? unit(this.initial) : this.initial
-    return tile(expandDims(start, 0), [batch, 1, 1])
+    return everyRow(start, batch)
   }
 
   /** What the slots have for each query `[B, T, D]`. */

@@ -1,5 +1,5 @@
-import { type Carry, dims, Module, normal, parameter, type Rng, wholeNumber } from '@mneme/core-tensor'
-import { add, expandDims, type Tensor, tile, type Variable } from '@tensorflow/tfjs-core'
+import { type Carry, dims, everyRow, Module, normal, parameter, type Rng, wholeNumber } from '@mneme/core-tensor'
+import { add, type Tensor, type Variable } from '@tensorflow/tfjs-core'
 
 /** What crosses to the next segment: memory tokens `[B, M, D]`, null where there are none. */
 export type MemoryTokensState = Tensor | null
@@ -41,7 +41,7 @@ export class MemoryTokens extends Module implements Carry<MemoryTokensState> {
 
   /** The memory tokens as they are learned, the same for every row: `[B, M, D]`. */
   initialState(batch: number): MemoryTokensState {
-    return this.initial && tile(expandDims(this.initial, 0), [batch, 1, 1])
+    return this.initial && everyRow(this.initial, batch)
   }
 
   before(carried: MemoryTokensState): Tensor | null {

@@ -2,6 +2,7 @@ import {
   convolvedQkv,
   dims,
   emptyTails,
+  everyRow,
   Linear,
   type Mixed,
   type MixerTraits,
@@ -19,38 +20,15 @@ import {
   unitLength,
   wholeNumber,
 } from '@mneme/core-tensor'
-import {
-  expandDims,
-  mul,
-  neg,
-  sigmoid,
-  softplus,
-  type Tensor,
-  tile,
-  type Variable,
-  zerosLike,
-} from '@tensorflow/tfjs-core'
+import { mul, neg, sigmoid, softplus, type Tensor, type Variable, zerosLike } from '@tensorflow/tfjs-core'
 import { joinHeads, mergeRows, partRows, splitHeads } from './heads.js'
-import { type FastWeights, MemoryNet } from './memory-net.js'
+import { type FastMemoryOptions, type FastWeights, MemoryNet } from './memory-net.js'
 import { type FastState, storeAndRead } from './surprise.js'
 
-export interface NeuralMemoryOptions {
-  readonly dModel: number
-  readonly nHeads: number
-  /** Width of the keys and values of a head. */
-  readonly dHead: number
-  /** Layers of the inner network; 1 is a matrix memory. */
-  readonly depth: number
-  /** Inner width of that network over `dHead`. */
-  readonly expansion: number
-  /** Whether the inner network is x + LN(MLP x) ⊙ (1 + γ) rather than the MLP alone. */
-  readonly innerNorm: boolean
+export interface NeuralMemoryOptions extends FastMemoryOptions {
   readonly lossReduction: 'sum' | 'mean'
   /** Tokens whose gradients are taken at the same weights; 1 is the exact recurrence. */
   readonly chunk: number
-  readonly momentum: boolean
-  /** Largest step size. */
-  readonly maxLr: number
   readonly convWidth: number
   readonly normEps: number
 }
@@ -123,7 +101,7 @@ export class NeuralMemory extends Module implements SequenceMixer<NeuralMemorySt
   }
 
   initialState(batch: number): NeuralMemoryState {
-    const weights = this.initialWeights.map((W) => tile(expandDims(W, 0), [batch, ...W.shape.map(() => 1)]))
+    const weights = this.initialWeights.map((W) => everyRow(W, batch))
     return {
       weights, // [B, H, ...]
       momentum: this.momentumGate && weights.map((W) => zerosLike(W)),

@@ -1,5 +1,6 @@
 import {
   dims,
+  everyRow,
   type Mixed,
   type MixerTraits,
   Module,
@@ -10,7 +11,7 @@ import {
   type SequenceMixer,
   type State,
 } from '@mneme/core-tensor'
-import { expandDims, type Tensor, tidy, tile, type Variable } from '@tensorflow/tfjs-core'
+import { type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core'
 
 /**
  * Learned tokens ahead of every sequence: a mixer starts from the state that they leave, and their outputs are dropped.
@@ -42,7 +43,7 @@ export class PersistentTokens extends Module implements SequenceMixer {
   initialState(batch: number): State {
     const { persistent } = this
     if (persistent === null) return this.inner.initialState(batch)
-    return tidy(() => this.inner.forward(tile(expandDims(persistent, 0), [batch, 1, 1])).state as never) as State
+    return tidy(() => this.inner.forward(everyRow(persistent, batch)).state as never) as State
   }
 
   forward(x: Tensor, state?: State, pass?: Pass): Mixed<State> {

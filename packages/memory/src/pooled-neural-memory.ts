@@ -1,5 +1,6 @@
 import {
   dims,
+  everyRow,
   extended,
   FLOAT_EPSILON,
   Linear,
@@ -30,29 +31,19 @@ import {
   slice,
   sub,
   type Tensor,
-  tile,
   type Variable,
   zerosLike,
 } from '@tensorflow/tfjs-core'
 import { HeadNorm, joinHeads, mergeRows, partRows, splitHeads } from './heads.js'
-import { type FastWeights, limited, MemoryNet } from './memory-net.js'
+import { type FastMemoryOptions, type FastWeights, limited, MemoryNet } from './memory-net.js'
 import { summed } from './surprise.js'
 
-export interface PooledNeuralMemoryOptions {
-  readonly dModel: number
-  readonly nHeads: number
-  /** Width of the keys and values of a head; that of the model where there is a single head. */
-  readonly dHead: number
-  readonly depth: number
-  readonly expansion: number
-  /** Whether the inner network is x + LN(MLP x) ⊙ (1 + γ) rather than the MLP alone. */
-  readonly innerNorm: boolean
+/** A single head is as wide as the model. */
+export interface PooledNeuralMemoryOptions extends FastMemoryOptions {
   /** Tokens stored by one update. */
   readonly chunk: number
   /** Tokens after which gradients are taken at the latest weights, whole chunks; 0 for never: then at the initial ones. */
   readonly refresh: number
-  readonly momentum: boolean
-  readonly maxLr: number
   /** Largest norm of the gradient of one weight tensor, approached by a tanh; 0 for no limit. */
   readonly maxGradNorm: number
   /** Whether queries and keys of each head are normed. */
@@ -153,7 +144,7 @@ export class PooledNeuralMemory extends Module implements SequenceMixer<PooledNe
   }
 
   initialState(batch: number): PooledNeuralMemoryState {
-    const weights = this.initialWeights.map((W) => tile(expandDims(W, 0), [batch, ...W.shape.map(() => 1)]))
+    const weights = this.initialWeights.map((W) => everyRow(W, batch))
     const momentum = this.momentumGate && weights.map((W) => zerosLike(W))
     return { weights, momentum, point: null, pending: null, stored: 0 }
   }

@@ -3,6 +3,7 @@ import {
   bySegments,
   detach,
   dims,
+  everyRow,
   firstSegment,
   type Mixed,
   type MixerTraits,
@@ -17,7 +18,7 @@ import {
   type State,
   wholeNumber,
 } from '@mneme/core-tensor'
-import { concat, expandDims, slice, type Tensor, tile, type Variable } from '@tensorflow/tfjs-core'
+import { concat, slice, type Tensor, type Variable } from '@tensorflow/tfjs-core'
 
 export interface SegmentedEncoderOptions {
   readonly dModel: number
@@ -74,7 +75,7 @@ export class SegmentedEncoder extends Module implements SequenceMixer<SegmentedE
   }
 
   initialState(batch: number): SegmentedEncoderState {
-    return { memory: tile(expandDims(this.initial, 0), [batch, 1, 1]), sinceCut: 0 }
+    return { memory: everyRow(this.initial, batch), sinceCut: 0 }
   }
 
   forward(x: Tensor, state?: SegmentedEncoderState, pass?: Pass): Mixed<SegmentedEncoderState> {
@@ -93,7 +94,7 @@ export class SegmentedEncoder extends Module implements SequenceMixer<SegmentedE
   private segment(x: Tensor, { memory, sinceCut }: SegmentedEncoderState, pass?: Pass): Mixed<SegmentedEncoderState> {
     const { dModel: D, memoryTokens: M, backprop } = this.options
     const [B, L] = x.shape as [number, number]
-    const mark = (i: number): Tensor => tile(expandDims(slice(this.marks, [i, 0], [1, D]), 0), [B, 1, 1])
+    const mark = (i: number): Tensor => everyRow(slice(this.marks, [i, 0], [1, D]), B)
     const [start, end] = [mark(0), mark(1)]
     const { y } = this.inner.forward(concat([start, memory, end, x, end], 1), undefined, pass)
     const written = slice(y, [0, 1, 0], [B, M, D])

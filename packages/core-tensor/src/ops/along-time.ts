@@ -1,4 +1,4 @@
-import { add, cast, concat, expandDims, greater, pad, reshape, slice, type Tensor } from '@tensorflow/tfjs-core'
+import { add, cast, concat, expandDims, greater, pad, reshape, slice, type Tensor, tile } from '@tensorflow/tfjs-core'
 
 /** `[B, T, D]` moved `span` tokens later, 0 < span < T; what comes in at the start is `filled`. */
 export function delayed(x: Tensor, span: number, filled = 0): Tensor {
@@ -30,6 +30,11 @@ export function tokenAt(x: Tensor, t: number): Tensor {
 /** What is kept of earlier tokens, null where there are none, and what comes now, along time. `[B, T, ...]` */
 export function extended(before: Tensor | null, now: Tensor): Tensor {
   return before === null ? now : concat([before, now], 1)
+}
+
+/** The same for every row of a batch: `[...]` to `[B, ...]`. */
+export function everyRow(x: Tensor, B: number): Tensor {
+  return tile(expandDims(x, 0), [B, ...x.shape.map(() => 1)])
 }
 
 /** Adds `first` `[B, D]` to the first token of `[B, T, D]`. */
