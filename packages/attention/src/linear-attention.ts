@@ -88,7 +88,7 @@ export class LinearAttention extends HeadMaps implements SequenceMixer<LinearAtt
     } = normalisedLinearAttention(
       {
         q: scaled.q,
-        k: atTokens(scaled.k, gaps),
+        k: scaled.k,
         v: this.heads(this.vProj, x),
         ...(scaled.logDecay && { logDecay: scaled.logDecay }),
         ...(gaps && { resets: gaps.starts }),
@@ -115,7 +115,7 @@ interface ScaledFeatures {
   readonly top: Tensor | null
 }
 
-/** Features of queries and keys; logarithms of them become e^(log − greatest), whose scale cancels in the quotient. */
+/** Features of queries, and of keys that are tokens; logarithms of them become e^(log − greatest), whose scale cancels in the quotient. */
 function scaledFeatures(
   map: FeatureMap,
   q: Tensor,
@@ -124,11 +124,12 @@ function scaledFeatures(
   gaps: Gaps | null,
 ): ScaledFeatures {
   const [logQ, logK] = [map.features(q), map.features(k)]
-  if (before === null) return { q: logQ, k: logK, logDecay: null, top: null }
+  if (before === null) return { q: logQ, k: atTokens(logK, gaps), logDecay: null, top: null }
   const { top, logDecay } = runningMax(max(logK, -1), before, gaps)
   return {
     q: exp(sub(logQ, stopGradient(max(logQ, -1, true)))),
-    k: exp(sub(logK, expandDims(top, 3))),
+    // padding may stand above all that was seen so far, or before anything was
+    k: exp(atTokens(sub(logK, expandDims(top, 3)), gaps, NOTHING)),
     logDecay: expandDims(logDecay, 3),
     top: tokenAt(top, (top.shape[1] as number) - 1),
   }

@@ -43,8 +43,8 @@ export function prefixAttention(
   const flat = reshape(scores, [B, T, H * L])
   const slots = (x: Tensor): Tensor => reshape(x, [B, H, L])
   const { top, logDecay } = runningMax(flat, reshape(state.top, [B, H * L]), gaps)
-  const fresh = exp(sub(flat, top))
-  const weights = atTokens(fresh, gaps)
+  // padding may stand above all that was seen so far, or before anything was
+  const weights = exp(atTokens(sub(flat, top), gaps, NOTHING))
   const scan = overGaps(exp(logDecay), weights, gaps)
   const totals = linearScan({ ...scan, h0: reshape(state.totals, [B, H * L]) }).h
   // what has the greatest score counts as 1, so a row that has seen a token is never below

@@ -1,3 +1,4 @@
+export * from './batch-session.js'
 export * from './config.js'
 export * from './depth.js'
 export * from './gradients.js'
@@ -64,7 +65,14 @@ export * from './rng.js'
 export * from './sampling.js'
 export * from './segment.js'
 export * from './self-test.js'
-export * from './session.js'
+export {
+  type GenerateCall,
+  type GenerateOptions,
+  type SavedSession,
+  Session,
+  type SessionOptions,
+  type SessionReport,
+} from './session.js'
 export * from './shape.js'
 export * from './state.js'
 export * from './turn.js'

@@ -8,6 +8,7 @@ import { Linear } from './nn/linear.js'
 import { affine } from './ops/affine.js'
 import { crossEntropy } from './ops/cross-entropy.js'
 import { linearCrossEntropy } from './ops/linear-cross-entropy.js'
+import type { Session, SessionOptions } from './session.js'
 import { dims } from './shape.js'
 import type { State } from './state.js'
 import { tap } from './watch.js'
@@ -44,6 +45,8 @@ export interface TokenModel<S extends State = State> extends Module {
   loss?(ids: Tensor, targets: Tensor, options: LossOptions): LossAfter
   /** Bytes of state of one row after `length` tokens. */
   stateBytes(length: number): number
+  /** A conversation with the model, from the initial state. */
+  session(options?: SessionOptions): Promise<Session>
 }
 
 export interface LossOptions {
@@ -165,6 +168,16 @@ export class LanguageModel extends Module implements TokenModel {
   stateBytes(length: number): number {
     return this.body.stateBytes(length)
   }
+
+  session(options?: SessionOptions): Promise<Session> {
+    return sessionOf(this, options)
+  }
+}
+
+/** A session of any model of tokens; the code for it is loaded when the first is asked for. */
+export async function sessionOf(model: TokenModel, options?: SessionOptions): Promise<Session> {
+  const { Session } = await import('./session.js')
+  return new Session(model, options)
 }
 
 /** Mean negative log-likelihood of targets int32 `[B, T]` after ids `[B, T]`, and the state after them. */

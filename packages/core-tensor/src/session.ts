@@ -31,12 +31,19 @@ export interface GenerateCall extends Partial<GenerateOptions> {
   readonly onToken?: (token: Sampled) => void
 }
 
-const generateDefaults: GenerateOptions = {
+export const generateDefaults: GenerateOptions = {
   ...samplingDefaults,
   maxNewTokens: 256,
   stop: [],
   seed: null,
   likeliest: 0,
+}
+
+export interface SessionOptions {
+  /** Seeds the draws; 0 where absent. */
+  readonly seed?: number
+  /** Tokens of a prompt that are read at a time; 256 where absent. */
+  readonly prefillChunk?: number
 }
 
 /** Counts and speeds since the session was made. */
@@ -72,13 +79,9 @@ export class Session {
   /** @throws RangeError for a model that looks both ways, which no token can be added to */
   constructor(
     private readonly model: TokenModel,
-    private readonly options: { readonly seed?: number; readonly prefillChunk?: number } = {},
+    private readonly options: SessionOptions = {},
   ) {
-    if (!model.traits.causal) {
-      throw new RangeError(
-        'Session: expected a model that sees the past alone, got one that looks both ways. Call its forward on whole sequences.',
-      )
-    }
+    onlyPast('Session', model)
     this.rng = new Rng(options.seed ?? 0)
     // in a tidy, since an initial state may be computed from parameters
     this.state = advance(null, () => ({ state: model.initialState(1) })).state
@@ -94,7 +97,7 @@ export class Session {
     this.alive('feed')
     const chunk = this.options.prefillChunk ?? 256
     const started = performance.now()
-    for (let i = 0; i < ids.length; i++) this.known(ids[i] as number)
+    knownTokens('Session.feed', this.model, ids)
     for (let start = 0; start < ids.length; start += chunk) {
       this.push(Int32Array.from({ length: Math.min(chunk, ids.length - start) }, (_, i) => ids[start + i] as number))
     }
@@ -208,11 +211,21 @@ export class Session {
     if (this.disposed)
       throw new Error(`Session.${method}: this session is disposed. Create a new one, or fork() before disposing.`)
   }
+}
 
-  private known(id: number): void {
-    if (Number.isInteger(id) && id >= 0 && id < this.model.vocabulary) return
-    throw new RangeError(
-      `Session.feed: expected token ids in [0, ${this.model.vocabulary}), got ${id}. Was the text encoded with this model's tokenizer?`,
-    )
-  }
+/** @throws RangeError for a model that looks both ways */
+export function onlyPast(where: string, { traits }: TokenModel): void {
+  if (traits.causal) return
+  throw new RangeError(
+    `${where}: expected a model that sees the past alone, got one that looks both ways. Call its forward on whole sequences.`,
+  )
+}
+
+/** @throws RangeError for an id that is not in the model's vocabulary */
+export function knownTokens(where: string, { vocabulary }: TokenModel, ids: ArrayLike<number>): void {
+  const unknown = Array.from(ids).find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabulary))
+  if (unknown === undefined) return
+  throw new RangeError(
+    `${where}: expected token ids in [0, ${vocabulary}), got ${unknown}. Was the text encoded with this model's tokenizer?`,
+  )
 }

@@ -10,7 +10,10 @@ import {
   type Pass,
   refusePadding,
   type SequenceMixer,
+  type Session,
+  type SessionOptions,
   type State,
+  sessionOf,
   type TokenModel,
 } from '@mneme/core-tensor'
 import { cast, concat, fill, gather, slice, type Tensor, tensor1d } from '@tensorflow/tfjs-core'
@@ -83,6 +86,10 @@ export class WithLandmarks extends Module implements TokenModel<LandmarkState> {
 
   stateBytes(length: number): number {
     return this.inner.stateBytes(length + Math.floor(length / this.block))
+  }
+
+  session(options?: SessionOptions): Promise<Session> {
+    return sessionOf(this, options)
   }
 }
 

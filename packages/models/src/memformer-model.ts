@@ -17,7 +17,10 @@ import {
   refusePadding,
   residualStack,
   type SequenceMixer,
+  type Session,
+  type SessionOptions,
   type State,
+  sessionOf,
   type TokenModel,
 } from '@mneme/core-tensor'
 import { MemorySlots, type MemorySlotsOptions } from '@mneme/memory/memory-slots'
@@ -252,5 +255,9 @@ export class Memformer extends Module implements TokenModel<MemformerState> {
     const open = length % segment
     const cached = open + (length >= segment ? segment : 0)
     return this.slots.stateBytes() + 4 * open + 8 * dModel * (decoder?.nLayers ?? 0) * cached
+  }
+
+  session(options?: SessionOptions): Promise<Session> {
+    return sessionOf(this, options)
   }
 }

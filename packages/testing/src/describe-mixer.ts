@@ -253,6 +253,19 @@ function describePadding(subject: Subject): void {
           `${label}: what follows`,
         )
       }
+      if (padding) {
+        // whole calls of padding before there is any token, as the short rows of a batch begin
+        const before = model.forward(span(filler, 0, 3), undefined, pass(fill(3, 0)))
+        const first = model.forward(
+          concat([span(filler, 3, 2), tokens[0]], 1),
+          before.state,
+          pass([0, 0, ...fill(5, 1)]),
+        )
+        const expected = await read(model.forward(tokens[0]).y)
+        expectClose(await read(span(first.y, 2, 5)), expected, tolerances.forward(), 'padding before the first token')
+        const unread = [...(await read(before.y)), ...(await read(span(first.y, 0, 2)))]
+        expect(unread.every(Number.isFinite), 'outputs at padding are finite').toBe(true)
+      }
       const packed = model.forward(
         x,
         warm,
