@@ -18,7 +18,7 @@ const ready: Readonly<Record<string, string>> = {
   train: 'text=Finished',
   inside: 'section:has(h3:text("How far outputs look")) svg',
   'lessons/delta-rule': '.lesson-figures figure',
-  beyond: 'text=is done.',
+  beyond: 'text=/is done: the model of step/',
   device: 'text=kernels agree',
 }
 

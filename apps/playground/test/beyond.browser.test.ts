@@ -15,7 +15,10 @@ describe.skipIf(!found)('beyond the training length', () => {
   test('a constant state stays as it is over 64 times the length, attention’s grows, and both are drawn', async () => {
     const { page, complaints } = await visit(`view=beyond&times=64&${run('min-rnn')}&${run('transformer', 'b.')}`)
     await page.getByRole('button', { name: 'Evaluate' }).click()
-    await page.getByText('is done.').nth(1).waitFor()
+    await page
+      .getByText(/is done: the model of step \d+/)
+      .nth(1)
+      .waitFor()
     const column = async (letter: string, at: number): Promise<string[]> =>
       page
         .getByRole('table', { name: `Run ${letter} beyond` })
@@ -47,7 +50,7 @@ describe.skipIf(!found)('beyond the training length', () => {
     await page.getByRole('button', { name: 'Evaluate' }).click()
     await page.getByRole('table', { name: 'Run A beyond' }).waitFor()
     await page.getByRole('button', { name: 'Stop', exact: true }).click()
-    await page.getByText('was stopped.').waitFor()
+    await page.getByText(/was stopped: the model of step \d+/).waitFor()
     expect(complaints).toEqual([])
   })
 })

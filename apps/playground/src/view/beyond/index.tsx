@@ -104,7 +104,7 @@ async function evaluateOne(
   const say = (words: string): void => change((before) => ({ ...before, words }))
   say('is waiting for its run to begin.')
   try {
-    const { complete } = await lane.ask(
+    const { complete, step } = await lane.ask(
       'beyond',
       { times: options.value.times },
       {
@@ -115,7 +115,7 @@ async function evaluateOne(
         },
       },
     )
-    say(complete ? 'is done.' : 'was stopped.')
+    say(`${complete ? 'is done' : 'was stopped'}: the model of step ${formatCount(step)}.`)
   } catch (error) {
     say((error as Error).message)
   }

@@ -31,8 +31,17 @@ export type BeyondPart =
   | { readonly type: 'progress'; readonly length: number; readonly share: number }
   | { readonly type: 'point'; readonly point: BeyondPoint }
 
+export interface BeyondReply {
+  /** Whether the longest rows were read to their end. */
+  readonly complete: boolean
+  /** Steps that the model had been trained for. */
+  readonly step: number
+}
+
 /** Rows that are read together; text is read as one long row. */
 const rows = 8
+/** Tokens of all rows that a state which keeps every one of them may have to hold. */
+const mostKept = 131_072
 /** Short rows are read in more than one batch, until there are so many tokens: a share of a few answers says little. */
 const tokensWanted = 16_384
 const mostBatches = 16
@@ -45,22 +54,18 @@ const tokensAtOnce = 4096
  *
  * @throws RangeError in words: a length that the task or the model refuses
  */
-export const answer: Answer<BeyondAsk, { readonly complete: boolean }, BeyondPart> = async (
-  { run },
-  { times },
-  { signal, tell },
-) => {
+export const answer: Answer<BeyondAsk, BeyondReply, BeyondPart> = async ({ run }, { times }, { signal, tell }) => {
   const trained = trainedLength(run)
   // the first pass pays for what is compiled and allocated once
   await scoreAt(run, trained, signal, () => undefined)
   for (const factor of ladder(times)) {
-    if (signal.aborted) return { complete: false }
+    if (signal.aborted) return { complete: false, step: run.step }
     const length = trained * factor
     const found = await scoreAt(run, length, signal, (share) => tell({ type: 'progress', length, share }))
-    if (signal.aborted) return { complete: false }
+    if (signal.aborted) return { complete: false, step: run.step }
     tell({ type: 'point', point: { times: factor, length, ...found } })
   }
-  return { complete: true }
+  return { complete: true, step: run.step }
 }
 
 /** 1, 2, 4, and so on, and the last whatever it is. */
@@ -80,7 +85,7 @@ async function scoreAt(
   onShare: (share: number) => void,
 ): Promise<Omit<BeyondPoint, 'times' | 'length'>> {
   const task = setup.task as unknown as TaskSpec
-  const count = task.kind === 'language' ? 1 : rows
+  const count = task.kind === 'language' ? 1 : rowsAt(length, model.traits.constantState)
   const stream = await task.open(setup.taskConfig, 'test', setup.experiment.seed, count, length)
   const batches = Math.max(1, Math.min(mostBatches, Math.floor(tokensWanted / (count * length))))
   let done = 0
@@ -112,6 +117,10 @@ async function scoreAt(
   }
   const msPerToken = spentMs / (batches * count * length)
   return { tokenAcc, lossNats, positions, stateBytes: bytes, tensorBytes, heldBytes: heldBytes(), msPerToken }
+}
+
+function rowsAt(length: number, constantState: boolean): number {
+  return constantState ? rows : Math.max(1, Math.min(rows, Math.floor(mostKept / length)))
 }
 
 function heldBytes(): number | null {
