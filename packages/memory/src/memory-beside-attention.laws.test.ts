@@ -12,7 +12,7 @@ const D = 5
 
 /** Two small memories stand in for memory and attention, which are whatever mixes a sequence. */
 function memory(rng: Rng, momentum = true): NeuralMemory {
-  const sizes = { dModel: D, nHeads: 1, dHead: 4, depth: 1, expansion: 1, chunk: 4, convWidth: 2 }
+  const sizes = { dModel: D, nHeads: 1, dHead: 4, depth: 1, expansion: 1, chunk: 6, convWidth: 2 }
   const rest = { momentum, innerNorm: true, maxLr: 0.1, normEps: 1e-6, lossReduction: 'sum' } as const
   return new NeuralMemory({ ...sizes, ...rest }, rng)
 }

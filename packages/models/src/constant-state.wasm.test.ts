@@ -9,11 +9,19 @@ const MANY = 100_000
 const PIECE = 10_000
 
 /**
- * These go segment by segment, or token by token, through ops of tfjs, and a hundred thousand tokens would take them
- * minutes. All segments are of 32 tokens or a half, a quarter or an eighth of that, so that multiples of 32, of which
- * 100,000 is one, stand at the same place of a segment. From these on all that they can hold is full.
+ * A hundred thousand tokens take these seconds or minutes, since they go segment by segment, or token by token, through
+ * ops of tfjs, or have many features. Segments, windows and chunks are of 32 tokens or a half, a quarter or an eighth of
+ * that, so that multiples of 32, of which 100,000 is one, stand at the same place of each. From these on all that they can
+ * hold is full.
  */
 const full: Readonly<Record<string, number>> = {
+  'softmax, window 32': 128,
+  'linear, Taylor': 128,
+  'linear, FAVOR+': 128,
+  latte: 128,
+  arelit: 128,
+  'pooled neural memory': 128,
+  'artificial hippocampus': 128,
   'relative, segments of 32': 128,
   persistent: 128,
   infini: 128,
