@@ -15,7 +15,8 @@ import {
   RMSNorm,
   type Rng,
   type SequenceMixer,
-  ShortConv,
+  type ShortConv,
+  shortConvOf,
   silu,
   tailBytes,
   unitLength,
@@ -75,8 +76,7 @@ export class DeltaNet extends Module implements SequenceMixer<DeltaNetState> {
     this.dKey = headWidth('DeltaNet expandK', D, options.expandK, H)
     this.dValue = headWidth('DeltaNet expandV', D, options.expandV, H)
     const linear = (dIn: number, dOut: number): Linear => new Linear(dIn, dOut, rng, projection)
-    const conv = (channels: number): ShortConv | null =>
-      convWidth > 0 ? new ShortConv(channels, convWidth, rng) : null
+    const conv = (channels: number): ShortConv | null => shortConvOf(channels, convWidth, rng)
     this.qProj = linear(D, H * this.dKey)
     this.kProj = linear(D, H * this.dKey)
     this.vProj = linear(D, H * this.dValue)

@@ -4,10 +4,10 @@ import {
   convolvedQkv,
   deltaRule,
   dims,
-  draw,
   emptyTails,
   gapsOf,
   Linear,
+  logRateStart,
   type Mixed,
   type MixerTraits,
   Module,
@@ -15,6 +15,7 @@ import {
   parameter,
   RMSNorm,
   type Rng,
+  rateLogDecay,
   type SequenceMixer,
   ShortConv,
   silu,
@@ -23,7 +24,7 @@ import {
   timesOf,
   unitLength,
 } from '@mneme/core-tensor'
-import { add, exp, mul, neg, reshape, sigmoid, softplus, type Tensor, type Variable } from '@tensorflow/tfjs-core'
+import { mul, reshape, sigmoid, type Tensor, type Variable } from '@tensorflow/tfjs-core'
 import { gatedReadout, type MatrixMemoryOptions, type MatrixMemoryState, repeated } from './heads.js'
 
 export interface GatedDeltaNetOptions extends MatrixMemoryOptions {
@@ -97,7 +98,7 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
     this.qConv = new ShortConv(keyWidth, convWidth, rng)
     this.kConv = new ShortConv(keyWidth, convWidth, rng)
     this.vConv = new ShortConv(valueWidth, convWidth, rng)
-    this.logRate = parameter(draw([nVHeads], () => Math.log(1e-4 + 16 * rng.uniform())))
+    this.logRate = parameter(logRateStart(rng, [nVHeads]))
     this.rateBias = parameter(timeStepBias(rng, [nVHeads]))
     this.oNorm = new RMSNorm(this.dValue, normEps)
   }
@@ -121,8 +122,7 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
     let beta = sigmoid(this.bProj.forward(x)) // [B, T, HV]
     if (allowNegEigval) beta = mul(beta, 2)
     beta = atTokens(beta, gaps)
-    const rate = mul(exp(this.logRate), softplus(add(this.aProj.forward(x), this.rateBias)))
-    const logDecay = atTokens(neg(rate), gaps)
+    const logDecay = atTokens(rateLogDecay(this.aProj.forward(x), this.logRate, this.rateBias), gaps)
     const { o, state: memory } = deltaRule(
       {
         q: heads(q),

@@ -16,7 +16,8 @@ import {
   RMSNorm,
   type Rng,
   type SequenceMixer,
-  ShortConv,
+  type ShortConv,
+  shortConvOf,
   silu,
   tailBytes,
   timesOf,
@@ -80,8 +81,7 @@ export class GLA extends Module implements SequenceMixer<GlaState> {
     this.dKey = headWidth('GLA expandK', D, expandK, H)
     this.dValue = headWidth('GLA expandV', D, expandV, H)
     const linear = (dIn: number, dOut: number): Linear => new Linear(dIn, dOut, rng, projection)
-    const conv = (channels: number): ShortConv | null =>
-      convWidth > 0 ? new ShortConv(channels, convWidth, rng) : null
+    const conv = (channels: number): ShortConv | null => shortConvOf(channels, convWidth, rng)
     this.qProj = linear(D, H * this.dKey)
     this.kProj = linear(D, G * this.dKey)
     this.vProj = linear(D, G * this.dValue)

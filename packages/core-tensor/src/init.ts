@@ -45,6 +45,14 @@ export function constant(shape: readonly number[], value: number): Tensor {
 }
 
 /**
+ * Logarithms of rates of decay that start uniform in (0, 16].
+ * Source: Yang et al. 2024, arXiv:2412.06464, the authors' code.
+ */
+export function logRateStart(rng: Rng, shape: readonly number[]): Tensor {
+  return draw(shape, () => Math.log(1e-4 + 16 * rng.uniform()))
+}
+
+/**
  * Biases under a softplus that start time steps log-uniformly in [0.001, 0.1].
  * Source: Gu and Dao 2023, arXiv:2312.00752, section 3.6.
  */

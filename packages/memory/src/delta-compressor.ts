@@ -1,29 +1,26 @@
 import {
   constant,
   deltaRule,
-  draw,
   Linear,
+  logRateStart,
   type Mixed,
   Module,
   type Pass,
   parameter,
   RMSNorm,
   type Rng,
+  rateLogDecay,
   type State,
   silu,
   timeStepBias,
   unitLength,
 } from '@mneme/core-tensor'
 import {
-  add,
   concat,
-  exp,
   matMul,
   mul,
-  neg,
   reshape,
   sigmoid,
-  softplus,
   split,
   type Tensor,
   transpose,
@@ -76,7 +73,7 @@ export class DeltaCompressor extends Module implements Compressor {
     this.gateWidth = decay ? 2 * nHeads : nHeads
     this.bProj = scalars()
     this.aProj = decay ? scalars() : null
-    this.logRate = decay ? parameter(draw([nHeads], () => Math.log(1e-4 + 16 * rng.uniform()))) : null
+    this.logRate = decay ? parameter(logRateStart(rng, [nHeads])) : null
     this.rateBias = decay ? parameter(timeStepBias(rng, [nHeads])) : null
     this.gProj = scalars()
     this.oNorm = new RMSNorm(dHead, normEps)
@@ -94,7 +91,7 @@ export class DeltaCompressor extends Module implements Compressor {
   gates(x: Tensor): Tensor {
     const beta = sigmoid(this.bProj.forward(x))
     if (this.aProj === null || this.logRate === null || this.rateBias === null) return beta
-    return concat([beta, neg(mul(exp(this.logRate), softplus(add(this.aProj.forward(x), this.rateBias))))], 2)
+    return concat([beta, rateLogDecay(this.aProj.forward(x), this.logRate, this.rateBias)], 2)
   }
 
   forward({ x, q, k, v, gates }: LeavingTokens, state: State, pass?: Pass): Mixed<State> {

@@ -47,6 +47,8 @@ export abstract class GatedCell<S extends State> extends Module implements Seque
   readonly biasHh: Variable
   readonly outProj: Linear | null
 
+  /** What errors name. */
+  protected abstract readonly where: string
   protected readonly dHidden: number
   private readonly dModel: number
 
@@ -68,8 +70,8 @@ export abstract class GatedCell<S extends State> extends Module implements Seque
   protected abstract loop(inputs: CellInputs, state: S, pass?: Pass): { readonly h: Tensor; readonly state: S }
 
   forward(x: Tensor, state?: S, pass?: Pass): Mixed<S> {
-    const { B, T } = dims('GatedCell.forward x', x, 'B T D', { D: this.dModel })
-    const gaps = gapsOf('GatedCell.forward', pass, B, T)
+    const { B, T } = dims(`${this.where} x`, x, 'B T D', { D: this.dModel })
+    const gaps = gapsOf(this.where, pass, B, T)
     const inputs = {
       projected: affine({ x, weight: this.weightIh, bias: this.biasIh }).y,
       weight: this.weightHh,

@@ -16,6 +16,8 @@ export type GruOptions = GatedCellOptions
  * Differs: the reset gate acts after the recurrent product, as in Chung et al. 2014, arXiv:1412.3555, and PyTorch.
  */
 export class GRU extends GatedCell<Tensor> {
+  protected readonly where = 'GRU.forward'
+
   constructor(options: GruOptions, rng: Rng) {
     super(options, 3, rng)
   }

@@ -18,7 +18,8 @@ import {
   type Rng,
   refusePadding,
   type SequenceMixer,
-  ShortConv,
+  type ShortConv,
+  shortConvOf,
   silu,
   tailBytes,
   tokenAt,
@@ -71,12 +72,11 @@ export class HGRN extends Module implements SequenceMixer<HgrnState> {
     super()
     const { dModel: D, convWidth, normEps, bound, projection: linear = { bias: false } } = options
     const projection = (): Linear => new Linear(D, D, rng, linear)
-    const conv = (): ShortConv | null => (convWidth > 0 ? new ShortConv(D, convWidth, rng) : null)
     this.iProj = projection()
     this.fProj = projection()
     this.gProj = projection()
-    this.iConv = conv()
-    this.fConv = conv()
+    this.iConv = shortConvOf(D, convWidth, rng)
+    this.fConv = shortConvOf(D, convWidth, rng)
     this.gNorm = new RMSNorm(D, normEps)
     this.oProj = projection()
     this.bound = bound

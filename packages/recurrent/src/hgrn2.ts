@@ -15,7 +15,8 @@ import {
   RMSNorm,
   type Rng,
   type SequenceMixer,
-  ShortConv,
+  type ShortConv,
+  shortConvOf,
   silu,
   tailBytes,
 } from '@mneme/core-tensor'
@@ -76,13 +77,12 @@ export class HGRN2 extends Module implements SequenceMixer<Hgrn2State> {
     const { dModel: D, expansion, bound, convWidth, normEps, projection: linear = { bias: false } } = options
     this.heads = equalParts('HGRN2 expansion', expansion, 'dModel', D)
     const projection = (): Linear => new Linear(D, D, rng, linear)
-    const conv = (): ShortConv | null => (convWidth > 0 ? new ShortConv(D, convWidth, rng) : null)
     this.qProj = projection()
     this.fProj = projection()
     this.iProj = projection()
-    this.qConv = conv()
-    this.fConv = conv()
-    this.iConv = conv()
+    this.qConv = shortConvOf(D, convWidth, rng)
+    this.fConv = shortConvOf(D, convWidth, rng)
+    this.iConv = shortConvOf(D, convWidth, rng)
     this.gNorm = new RMSNorm(D, normEps)
     this.oProj = projection()
     this.bound = bound

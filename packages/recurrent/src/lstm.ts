@@ -24,6 +24,8 @@ export type LstmState = {
  * Differs: two biases, as in PyTorch.
  */
 export class LSTM extends GatedCell<LstmState> {
+  protected readonly where = 'LSTM.forward'
+
   constructor(options: LstmOptions, rng: Rng) {
     super(options, 4, rng)
     const { dHidden, forgetBias } = options

@@ -56,6 +56,8 @@ abstract class MinRnn extends Module implements SequenceMixer<Tensor> {
   readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   readonly projection: Linear
   readonly outProj: Linear | null
+  /** What errors name. */
+  protected abstract readonly where: string
   private readonly dModel: number
   private readonly inner: number
   private readonly start: number
@@ -78,10 +80,10 @@ abstract class MinRnn extends Module implements SequenceMixer<Tensor> {
   }
 
   forward(x: Tensor, state?: Tensor, pass?: Pass): Mixed<Tensor> {
-    const { B, T } = dims('MinRnn.forward x', x, 'B T D', { D: this.dModel })
+    const { B, T } = dims(`${this.where} x`, x, 'B T D', { D: this.dModel })
     const projected = this.projection.forward(x)
     const initial = this.initialState(B)
-    const gaps = gapsOf('MinRnn.forward', pass, B, T)
+    const gaps = gapsOf(this.where, pass, B, T)
     const h = this.scan(projected, state ?? initial, gaps, initial, pass)
     pass?.record?.record('state', h)
     return {
@@ -105,6 +107,8 @@ abstract class MinRnn extends Module implements SequenceMixer<Tensor> {
 
 /** minGRU: `h_t = (1 - z_t) ⊙ h_{t-1} + z_t ⊙ g(W_h x_t)`, `z_t = σ(W_z x_t)`. As one scan; see `minGruCoefficients`. */
 export class MinGRU extends MinRnn {
+  protected readonly where = 'MinGRU.forward'
+
   constructor(options: MinRnnOptions, rng: Rng) {
     super(options, 1, rng)
   }
@@ -122,6 +126,8 @@ export class MinGRU extends MinRnn {
 
 /** minLSTM: forget and input gate that add up to 1 decide what is kept and what is new. As one scan; see `minLstmCoefficients`. */
 export class MinLSTM extends MinRnn {
+  protected readonly where = 'MinLSTM.forward'
+
   constructor(options: MinRnnOptions, rng: Rng) {
     super(options, 2, rng)
   }

@@ -1,6 +1,7 @@
 import {
   add,
   div,
+  exp,
   mul,
   neg,
   relu,
@@ -39,5 +40,10 @@ export const softCap =
   (cap: number): Activation =>
   (x) =>
     mul(tanh(div(x, cap)), cap)
+
+/** Logarithm of the decay `exp(−e^A softplus(a + δ))` of a value a `[B, T, H]`; A the logarithm of a rate and δ `[H]`. */
+export function rateLogDecay(x: Tensor, logRate: Tensor, bias: Tensor): Tensor {
+  return neg(mul(exp(logRate), softplus(add(x, bias))))
+}
 
 export { relu, sigmoid, tanh }

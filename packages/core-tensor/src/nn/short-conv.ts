@@ -62,6 +62,11 @@ export class ShortConv extends Module {
   }
 }
 
+/** A convolution of so many taps, without bias; none where the width is 0. */
+export function shortConvOf(channels: number, width: number, rng: Rng): ShortConv | null {
+  return width > 0 ? new ShortConv(channels, width, rng) : null
+}
+
 /** Through a convolution where there is one, else unchanged; then there is no tail either. */
 export function convolved(
   conv: ShortConv | null,
