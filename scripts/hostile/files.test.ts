@@ -42,12 +42,12 @@ describe('a damaged file is read, or refused by an error that names the fault', 
     expect(refused).toBeGreaterThan(800)
   })
 
-  test('model.safetensors.index.json: 1,000', async () => {
+  test('model.safetensors.index.json: 1,500', async () => {
     const store = memoryStore()
     const tensor = (n: number) => ({ dtype: 'F32' as const, shape: [n], values: new Float32Array(n) })
     await writeCheckpoint(store, { a: tensor(4), b: tensor(8), c: tensor(16) }, { maxShardBytes: 40 })
     const text = await textOf(store, 'model.safetensors.index.json')
-    const { refused } = await corpus('index', 1000, async (seed) => {
+    const { refused } = await corpus('index', 1500, async (seed) => {
       const mutator = new Mutator(seed)
       const json = (): string => JSON.stringify(mutator.json(JSON.parse(text) as Json))
       const damaged = mutator.int(2) === 0 ? mutator.text(text) : json()
