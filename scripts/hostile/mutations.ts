@@ -25,7 +25,7 @@ export class Mutator {
 
   /** Bytes overwritten, cut off, cut out, put in, or swapped, one to three times. */
   bytes(given: Uint8Array): Uint8Array {
-    let bytes = given.slice()
+    let bytes: Uint8Array = given.slice()
     for (let times = 1 + this.int(3); times > 0; times--) bytes = this.damaged(bytes)
     return bytes
   }
