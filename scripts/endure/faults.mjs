@@ -15,7 +15,7 @@ const seconds = Math.round((performance.now() - started) / 1000)
 const number = new Intl.NumberFormat('en').format
 const verdict = same ? 'the same to the bit' : 'another'
 const lines = [
-  `- Killed outright (SIGKILL) ${killed} times at random moments of ${number(steps)} steps, and resumed each time: the file at the end is ${verdict}. Half-written files that the kills left beside it: ${leftovers}.`,
+  `- Killed outright (SIGKILL) ${killed} times at random moments of ${number(steps)} steps, and resumed each time: the file at the end is ${verdict}. Temporary files that the kills left beside it, which a later write removes when they are a day old: ${leftovers}.`,
 ]
 
 const disk = await fullAndReadOnly()
@@ -23,7 +23,7 @@ const titles = { full: 'On a full disk', readOnly: 'In a folder that has become 
 if (disk === null) lines.push('- Full and read-only disks were not tried, since mounting was not allowed.')
 else {
   for (const [key, { told, left }] of Object.entries(disk)) {
-    const said = told.replace(/\/\S*mneme-disk-\w+\//, '')
+    const said = told.replaceAll(/\/\S*mneme-disk-\w+\//g, '')
     lines.push(`- ${titles[key]} the checkpoint of step ${left}, the last good one, is left. The error: "${said}"`)
   }
 }
@@ -39,8 +39,8 @@ ${lines.join('\n')}
 
 Tests hold the same with three kills, and beside it: a graphics device that is destroyed in the middle of a step, after which
 the run goes on to the same weights on a new one (\`lost-device.webgpu.test.ts\`); numbers that stop being finite, which end a
-run at their step with the name of the layer (\`run.laws.test.ts\`); and 5,000 files and 1,800 addresses, settings and command lines, damaged
-(\`scripts/hostile\`).
+run at their step with the name of the layer (\`run.laws.test.ts\`); and 5,000 files and 1,800 addresses, settings and command
+lines, damaged (\`scripts/hostile\`).
 `
 if (kills === standard) writeFileSync(join(root, 'docs/faults.md'), page)
 const kept = disk === null || Object.values(disk).every(({ told, left }) => left === 3 && /could not write/.test(told))
