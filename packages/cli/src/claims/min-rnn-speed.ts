@@ -14,7 +14,7 @@ const line = (cell: keyof typeof cells, width: number): ClaimRun => ({
   },
   task: 'copying',
   taskConfig: { length: 512, data: 10 },
-  train: { steps: 40, batch: 8, lr: 3e-3, evalEvery: 0, evalBatches: 1 },
+  train: { steps: 20, batch: 8, lr: 3e-3, evalEvery: 0, evalBatches: 1 },
 })
 
 /** Feng et al. 2024, arXiv:2410.01201, section 4.1: without a state in the gates, training is no longer a loop. */
@@ -24,7 +24,7 @@ export const minRnnSpeed: Claim = {
   sentence:
     'Training a minGRU takes less time than training a GRU of as many parameters on rows of 512 tokens, and gains more in a wider model.',
   setting:
-    'Two layers, 64 and 192 wide, 40 steps of 8 rows; both cells have kernels of their own, forward and backward. The paper measures single cells on a GPU, where it finds a factor of 175 at 512 tokens; here both run on the same cores.',
+    'Two layers, 64 and 192 wide, 20 steps of 8 rows; both cells have kernels of their own, forward and backward. The paper measures single cells on a GPU, where it finds a factor of 175 at 512 tokens; here both run on the same cores.',
   measure: 'seconds',
   seeds: [0, 1, 2],
   equal: null,

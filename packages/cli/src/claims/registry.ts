@@ -6,7 +6,7 @@ import { mqarRecall } from './mqar-recall.js'
 import { novel } from './novel.js'
 import { resformerReservoir } from './resformer-reservoir.js'
 import { resformerValueResidual } from './resformer-value-residual.js'
-import { segmentMemory } from './segment-memory.js'
+import { armt, rmt } from './segment-memory.js'
 import { titans } from './titans.js'
 import { universalTransformer } from './universal-transformer.js'
 
@@ -15,7 +15,8 @@ export const claims: readonly Claim[] = [
   minRnn,
   minRnnSpeed,
   mqarRecall,
-  segmentMemory,
+  rmt,
+  armt,
   titans,
   forgettingTransformer,
   universalTransformer,

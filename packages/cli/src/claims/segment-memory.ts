@@ -1,49 +1,62 @@
 import type { Claim, ClaimRun } from './claim.js'
 import { shown } from './page.js'
 
-/** Tokens of a segment, and of the longest rows in training: five segments. */
-const [segment, trained] = [16, 80]
+/** Tokens of a segment, and of the longest rows in training: twenty segments. */
+const [segment, trained] = [16, 320]
 const lengths = [trained, 100 * trained, 1_000_000] as const
-const rows: Readonly<Record<number, number>> = { [trained]: 256, [100 * trained]: 64, 1000000: 8 }
+const rows = [256, 64, 8] as const
 
-const lines = (name: string, paper: string, config: Readonly<Record<string, unknown>>): ClaimRun[] =>
-  lengths.map((testLength) => ({
-    label: `${name}, ${testLength} tokens`,
+const lines = (label: string, paper: string, config: Readonly<Record<string, unknown>>): ClaimRun[] =>
+  lengths.map((testLength, i) => ({
+    label: `${label}, ${testLength} tokens`,
     paper,
-    config: { dModel: 32, nLayers: 2, nHeads: 2, dInner: 64, segment, positions: 32, ...config },
+    config: { dModel: 32, nLayers: 2, nHeads: 2, dInner: 64, segment, positions: 64, ...config },
     task: 'fact-recall',
-    taskConfig: { facts: 8, noise: 16, length: trained, place: 'start', shortest: segment },
-    train: { steps: 1500, batch: 32, lr: 3e-3, evalEvery: 0, evalBatches: 8 },
+    taskConfig: { facts: 4, noise: 16, length: trained, place: 'start', shortest: segment, growth: 1200 },
+    train: { steps: 2000, batch: 16, lr: 2e-3, evalEvery: 0, evalBatches: 8 },
     testLength,
-    testRows: rows[testLength] as number,
+    testRows: rows[i] as number,
   }))
 
-/** Bulatov et al. 2023, arXiv:2304.11062; Rodkin et al. 2024, arXiv:2407.04841. */
-export const segmentMemory: Claim = {
-  key: 'segment-memory',
-  title: 'A fact kept for a million tokens',
-  sentence:
-    'RMT and ARMT, trained on up to 5 segments, still know a fact of the first segment after 100 times as many, and after a million tokens, in at least 9 of 10 rows, from a state that does not grow; without memory the same model does not.',
-  setting:
-    'Decoders of two layers, 32 wide, four memory tokens, segments of 16 tokens; one of 8 facts at the start, noise, and the question at the end. 1,500 steps of 32 rows of one to five segments, one seed; 256 rows are judged at 80 tokens, 64 at 8,000 and 8 at a million. The papers train BERT and GPT-2 on segments of 499 and 512.',
+/** A model whose memory goes from segment to segment, beside the same model without. */
+const segmentMemory = (
+  key: string,
+  name: string,
+  config: Readonly<Record<string, unknown>>,
+  { papers }: { readonly papers: string },
+): Claim => ({
+  key,
+  title: `A fact kept for a million tokens by ${name}`,
+  sentence: `${name}, trained on up to 20 segments, still knows a fact of the first segment after 100 times as many, and after a million tokens, in at least 9 of 10 rows, from a state that does not grow; without memory the same model does not.`,
+  setting: `Decoders of two layers, 32 wide, four memory tokens, segments of 16 tokens; one of 4 facts at the start, noise, and the question at the end. 2,000 steps of 16 rows, whose length grows from one segment to 20 over the first 1,200, one seed; 256 rows are judged at 320 tokens, 64 at 32,000 and 8 at a million. ${papers}`,
   measure: 'tokenAcc',
   seeds: [0],
   equal: null,
-  runs: [
-    ...lines('RMT', 'rmt', { memoryTokens: 4 }),
-    ...lines('ARMT', 'armt', { memoryTokens: 4, dKey: 8 }),
-    ...lines('no memory', 'rmt', { memoryTokens: 0 }).slice(0, 2),
-  ],
+  runs: [...lines(name, key, config), ...lines('no memory', 'rmt', { memoryTokens: 0 }).slice(0, 2)],
   verdict(row) {
-    const of = (name: string, length: number): number => row(`${name}, ${length} tokens`).median
-    const share = (value: number): string => shown('tokenAcc', value)
-    const far = lengths.slice(1)
-    const kept = ['RMT', 'ARMT'].every((name) => far.every((length) => of(name, length) >= 0.9))
-    const told = (name: string): string => `${name} ${lengths.map((length) => share(of(name, length))).join(', ')}`
-    const without = of('no memory', lengths[1])
+    const of = (label: string, length: number): number => row(`${label}, ${length} tokens`).median
+    const [, far, farthest] = lengths
+    const without = of('no memory', far)
+    const told = lengths.map((length) => shown('tokenAcc', of(name, length))).join(', ')
     return {
-      pass: kept && without < 0.5,
-      because: `at 80, 8,000 and 1,000,000 tokens ${told('RMT')}; ${told('ARMT')}; without memory ${share(without)} at 8,000.`,
+      pass: of(name, far) >= 0.9 && of(name, farthest) >= 0.9 && without < 0.5,
+      because: `at 320, 32,000 and 1,000,000 tokens ${name} is right in ${told} of rows; without memory in ${shown('tokenAcc', without)} at 32,000.`,
     }
   },
-}
+})
+
+/** Bulatov et al. 2023, arXiv:2304.11062. */
+export const rmt = segmentMemory(
+  'rmt',
+  'RMT',
+  { memoryTokens: 4 },
+  { papers: 'The paper trains BERT on up to 7 segments of 499 and tests on 4,096.' },
+)
+
+/** Rodkin et al. 2024, arXiv:2407.04841. */
+export const armt = segmentMemory(
+  'armt',
+  'ARMT',
+  { memoryTokens: 4, dKey: 8 },
+  { papers: 'The paper trains GPT-2 on up to 16,000 tokens and tests on 50 million.' },
+)
