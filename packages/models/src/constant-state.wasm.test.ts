@@ -30,6 +30,7 @@ const full: Readonly<Record<string, number>> = {
   compressive: 128,
   'memory tokens': 128,
   'memory prefix': 128,
+  'memory bank': 128,
   'nearest neighbours': 4_160,
   'memory hops': 128,
   'turing memory': 128,

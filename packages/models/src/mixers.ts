@@ -33,6 +33,7 @@ import {
   ArtificialHippocampus,
   CompressiveMemory,
   DeltaCompressor,
+  GatedMemoryBank,
   KnnAttention,
   MemoryAsContext,
   MemoryPrefix,
@@ -382,6 +383,7 @@ export const mixers = {
       dModel,
       segment: 16,
     }),
+  'memory bank': (dModel, rng) => new GatedMemoryBank({ dModel, nHeads: 4, slots: 16, form: 'code' }, rng),
   'nearest neighbours': (dModel, rng) =>
     new KnnAttention(
       { ...headed(dModel), segment: 16, window: 16, capacity: 4096, neighbours: 16, temperature: 20 },
