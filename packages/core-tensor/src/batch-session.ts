@@ -97,6 +97,7 @@ export class BatchSession {
     return this.rows.stateBytes
   }
 
+  /** Frees the state of every row; the model stays. */
   dispose(): void {
     this.rows.dispose()
   }
