@@ -34,7 +34,7 @@ export const associativeRetrieval = synthetic<AssociativeRetrievalConfig>({
   source: 'Rodkin et al. 2024, arXiv:2407.04841',
   metric: 'seqAcc',
   defaults: { symbols: 16, keySize: 1, valueSize: 1, length: 24, rewrite: false, mixed: false },
-  tiny: { symbols: 4, keySize: 1, valueSize: 1, length: 12, rewrite: false, mixed: false },
+  tiny: { symbols: 12, keySize: 1, valueSize: 1, length: 12, rewrite: false, mixed: false },
   published: [],
   check(config) {
     const { symbols, keySize, valueSize, length, rewrite } = config

@@ -63,7 +63,7 @@ export const factRecall = synthetic<FactRecallConfig>({
   },
   lengths: ({ shortest, length, growth }) => (shortest === 0 ? null : { all: multiples(shortest, length), growth }),
   size: ({ facts, noise }) => noise + facts + 1,
-  name: ({ facts, noise }, id) => (id < noise ? '.' : id === noise + facts ? '?' : `f${id - noise + 1}`),
+  name: ({ facts, noise }, id) => (id < noise ? `n${id + 1}` : id === noise + facts ? '?' : `f${id - noise + 1}`),
   baselines: ({ facts }) => [{ name: 'chance: any fact', ...chance(facts) }],
 })
 
