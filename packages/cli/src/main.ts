@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { Command, InvalidArgumentError } from 'commander'
 import { benchCommand } from './bench-command.js'
 import { claimCommand } from './claim-command.js'
@@ -7,6 +8,8 @@ import { logitsCommand } from './logits-command.js'
 import { papersCommand } from './papers-command.js'
 import { selfTestCommand } from './selftest-command.js'
 import { exitCodes, trainCommand } from './train-command.js'
+
+const { version } = createRequire(import.meta.url)('@mneme/cli/package.json') as { version: string }
 
 const collect = (value: string, before: string[]): string[] => [...before, value]
 
@@ -28,6 +31,7 @@ const lengths = (text: string): number[] => text.split(',').map(whole)
 export function program(finish: (code: number) => void): Command {
   const mneme = new Command('mneme')
     .description('Sequence models with memory: train, sample, evaluate, inspect.')
+    .version(version)
     .showHelpAfterError('Run with --help to see what there is.')
     .exitOverride((error) => {
       finish(error.exitCode === 0 ? 0 : exitCodes.usage)
