@@ -8,6 +8,7 @@ import { markdown, type Results } from './bench/markdown.js'
 import { machine } from './bench/measure.js'
 import { benchMixers } from './bench/mixers.js'
 import { benchOps, type OpRow } from './bench/ops.js'
+import { benchProducts } from './bench/products.js'
 import { stream } from './bench/streaming.js'
 import { torchPeer } from './bench/torch.js'
 import { defaultRun, languageModelStep, minGruAgainstGru } from './bench/training.js'
@@ -81,11 +82,12 @@ async function measure(backend: string, op: string | undefined, quick: boolean):
   const ops = await benchOps(op)
   const torch = await withTorch(ops, quick)
   const here = { machine: await machine(), backend, ops: await withJax(torch.rows), torch: torch.version }
-  if (op !== undefined) return { ...here, streams: [], lengths: [], decoding: [], mixers: [] }
+  if (op !== undefined) return { ...here, streams: [], lengths: [], decoding: [], mixers: [], products: [] }
   const last = quick ? 1_000 : 100_000
   const small = { dModel: 64, nLayers: 2 }
   return {
     ...here,
+    products: await benchProducts(),
     layer: await minGruAgainstGru(),
     model: { minGru: await languageModelStep(), torchGruMs: torch.gruModelMs },
     lengths: await benchLengths(quick ? [512, 2048] : [512, 2048, 8192, 16_384]),

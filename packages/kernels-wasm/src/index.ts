@@ -111,9 +111,17 @@ export async function useWasm(options: WasmOptions = {}): Promise<void> {
   if (!getKernel(segmentSum.kernelName, 'wasm')) registerKernel(segmentSum)
 }
 
+const originals = new Map<string, KernelFunc>()
+
+/** The kernel of tfjs that ours stands in the place of, such as 'BatchMatMul', to be measured beside it; null if none. */
+export function replacedKernel(kernelName: string): KernelFunc | null {
+  return originals.get(kernelName) ?? null
+}
+
 /** Puts a kernel in the place of one of tfjs, which it may still call. */
 function replace(kernelName: string, kernel: (original: KernelFunc) => KernelFunc): void {
   const original = getKernel(kernelName, 'wasm')
+  originals.set(kernelName, original.kernelFunc)
   unregisterKernel(kernelName, 'wasm')
   registerKernel({ ...original, kernelFunc: kernel(original.kernelFunc) })
 }

@@ -3,6 +3,7 @@ import type { LengthRow } from './lengths.js'
 import type { Machine, Timing } from './measure.js'
 import type { MixerRow } from './mixers.js'
 import type { OpRow } from './ops.js'
+import type { ProductRow } from './products.js'
 import type { StreamRow } from './streaming.js'
 import type { DefaultRun } from './training.js'
 
@@ -23,6 +24,7 @@ export interface Results {
   readonly model?: { readonly minGru: Timing; readonly torchGruMs: number | null }
   readonly decoding: readonly DecodingRow[]
   readonly mixers: readonly MixerRow[]
+  readonly products: readonly ProductRow[]
 }
 
 const ms = ({ medianMs, spreadMs }: Timing): string => `${medianMs.toPrecision(3)} ± ${spreadMs.toPrecision(2)} ms`
@@ -41,6 +43,7 @@ export function markdown({
   model,
   decoding,
   mixers,
+  products,
 }: Results): string {
   const lines = [
     '# Benchmarks',
@@ -58,6 +61,7 @@ export function markdown({
     ...ops.map(opLine),
     '',
   ]
+  if (products.length > 0) lines.push(...productLines(products))
   if (layer) lines.push(...layerLines(layer))
   if (model) lines.push(...modelLines(model))
   if (mixers.length > 0) lines.push(...mixerLines(mixers))
@@ -82,6 +86,21 @@ function opLine({ op, dims, pass, ours, composed, loop, torchMs, jaxMs, ...rates
     .join(' ')
   const peers = [composed.medianMs, loop?.medianMs, torchMs, jaxMs].map((medianMs) => beside(medianMs, ours))
   return `| ${[op, sizes, pass, ms(ours), ...peers, bytes, flops].join(' | ')} |`
+}
+
+function productLines(rows: readonly ProductRow[]): string[] {
+  return [
+    '## Matrix products',
+    '',
+    'Our `matMul` and the one that tfjs brings for WebAssembly, each called as a kernel, on shapes of training and of decoding.',
+    '',
+    '| product | ours | GFLOP/s | tfjs |',
+    '| --- | --- | --- | --- |',
+    ...rows.map(({ product, gigaflops, ours, tfjs }) => {
+      return `| ${product} | ${ms(ours)} | ${gigaflops.toFixed(1)} | ${beside(tfjs.medianMs, ours)} |`
+    }),
+    '',
+  ]
 }
 
 function layerLines({ minGru, gru }: NonNullable<Results['layer']>): string[] {

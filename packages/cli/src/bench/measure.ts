@@ -12,17 +12,36 @@ export interface Timing {
  * Runs `f` at least three times and for about `budgetMs`, after two runs to warm up. What takes more than two seconds
  * runs once to warm up and once to be timed.
  */
-export async function timed(f: () => void | Promise<void>, budgetMs = 600): Promise<Timing> {
-  const begun = performance.now()
-  await f()
-  const slow = performance.now() - begun > 2000
-  if (!slow) await f()
+export function timed(f: () => void | Promise<void>, budgetMs = 600): Promise<Timing> {
+  return timedWith(
+    () => undefined,
+    () => f(),
+    () => undefined,
+    budgetMs,
+  )
+}
+
+/** The same for what needs something made anew each time, which is not timed. */
+export async function timedWith<X>(
+  make: () => X,
+  f: (x: X) => void | Promise<void>,
+  free: (x: X) => void,
+  budgetMs = 300,
+): Promise<Timing> {
+  const once = async (): Promise<number> => {
+    const x = make()
+    const started = performance.now()
+    await f(x)
+    const taken = performance.now() - started
+    free(x)
+    return taken
+  }
+  const slow = (await once()) > 2000
+  if (!slow) await once()
   const samples: number[] = []
   const end = performance.now() + (slow ? 0 : budgetMs)
   while (samples.length < (slow ? 1 : 3) || (performance.now() < end && samples.length < 500)) {
-    const started = performance.now()
-    await f()
-    samples.push(performance.now() - started)
+    samples.push(await once())
   }
   samples.sort((a, b) => a - b)
   const at = (share: number): number =>
