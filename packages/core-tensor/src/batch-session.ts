@@ -2,8 +2,9 @@ import { slice, type Tensor, type Tensor2D, tensor2d } from '@tensorflow/tfjs-co
 import { withDefaults } from './config.js'
 import type { TokenModel } from './language-model.js'
 import { Rng } from './rng.js'
-import { checkSampling, likeliest, type Sampled, sample } from './sampling.js'
+import { checkSampling, type Sampled } from './sampling.js'
 import {
+  draw,
   type GenerateOptions,
   generateDefaults,
   knownTokens,
@@ -79,15 +80,13 @@ export class BatchSession {
     for (let i = 0; i < options.maxNewTokens && open.includes(true) && !signal?.aborted; i++) {
       await breathe()
       const scores = await this.rows.nextScores()
-      const draws = scores.map((of, row): Sampled | null => {
-        if (!open[row]) return null
-        const drawn = sample(of, options, this.rows.seen[row] as Set<number>, rngs[row] as Rng)
-        return options.likeliest > 0 ? { ...drawn, likeliest: likeliest(of, options.likeliest) } : drawn
-      })
+      const draws = scores.map((of, row) =>
+        open[row] ? draw(of, options, this.rows.seen[row] as Set<number>, rngs[row] as Rng) : null,
+      )
       if (signal?.aborted) return
-      for (const [row, draw] of draws.entries()) if (draw && options.stop.includes(draw.id)) open[row] = false
+      for (const [row, drawn] of draws.entries()) if (drawn && options.stop.includes(drawn.id)) open[row] = false
       // rows that have ended go on with a token that nobody sees
-      this.rows.push(draws.map((draw) => draw?.id ?? 0))
+      this.rows.push(draws.map((drawn) => drawn?.id ?? 0))
       yield draws
     }
   }

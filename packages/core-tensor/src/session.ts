@@ -142,8 +142,7 @@ export class Session {
       await breathe()
       const started = performance.now()
       const scores = await this.nextScores()
-      const drawn = sample(scores, options, this.seen, this.rng)
-      const token = options.likeliest > 0 ? { ...drawn, likeliest: likeliest(scores, options.likeliest) } : drawn
+      const token = draw(scores, options, this.seen, this.rng)
       if (signal?.aborted) return
       this.push(Int32Array.of(token.id))
       this.spent.decodeTokens++
@@ -211,6 +210,12 @@ export class Session {
     if (this.disposed)
       throw new Error(`Session.${method}: this session is disposed. Create a new one, or fork() before disposing.`)
   }
+}
+
+/** One token, with the likeliest in its place where they are asked for. */
+export function draw(scores: Float32Array, options: GenerateOptions, seen: ReadonlySet<number>, rng: Rng): Sampled {
+  const drawn = sample(scores, options, seen, rng)
+  return options.likeliest > 0 ? { ...drawn, likeliest: likeliest(scores, options.likeliest) } : drawn
 }
 
 /** @throws RangeError for a model that looks both ways */

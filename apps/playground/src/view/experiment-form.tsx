@@ -1,10 +1,11 @@
 import type { Experiment } from '@mneme/training'
 import type { ComponentChildren } from 'preact'
-import { useEffect, useId, useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import type { Slot } from '../experiment/address'
 import { automaticSettings } from '../experiment/automatic'
 import { catalogue } from '../experiment/catalogue'
 import { experimentId, quickTraining } from '../experiment/starting-point'
+import { Choice } from './choice'
 import { Field } from './field'
 import { Settings } from './settings'
 
@@ -110,27 +111,4 @@ function withTask(draft: Experiment, task: string): Experiment {
   const { lr, steps } = { ...quick, ...draft.train }
   const train = { ...quick, ...(lr !== undefined && { lr }), ...(steps !== undefined && { steps }) }
   return { ...draft, task, taskConfig: {}, train }
-}
-
-interface ChoiceProps {
-  readonly label: string
-  readonly value: string
-  readonly options: readonly { readonly key: string; readonly text: string }[]
-  readonly onChange: (key: string) => void
-}
-
-function Choice({ label, value, options, onChange }: ChoiceProps) {
-  const id = useId()
-  return (
-    <div class="field choice">
-      <label for={id}>{label}</label>
-      <select id={id} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-        {options.map(({ key, text }) => (
-          <option key={key} value={key}>
-            {text}
-          </option>
-        ))}
-      </select>
-    </div>
-  )
 }

@@ -2,7 +2,7 @@ import { useId, useState } from 'preact/hooks'
 import { HeatMap } from '../../picture/heat-map'
 import type { Matrix } from '../../picture/matrix'
 import { scaleOf } from '../../picture/scale'
-import { Choice } from './choice'
+import { Choice } from '../choice'
 import { Links } from './links'
 import { type Look, tokenName } from './source'
 import { Thumbnail } from './thumbnail'
@@ -29,6 +29,7 @@ export function MapPanel({ look, token, onChoose }: Props) {
       ) : (
         <>
           <Choice
+            narrow
             label="Map"
             value={String(look.maps.indexOf(map))}
             options={look.maps.map((one, i) => ({ key: String(i), text: nameOf(one, look) }))}

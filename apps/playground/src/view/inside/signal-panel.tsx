@@ -3,7 +3,7 @@ import { HeatMap } from '../../picture/heat-map'
 import { Histogram } from '../../picture/histogram'
 import { LineChart } from '../../picture/line-chart'
 import { scaleOf } from '../../picture/scale'
-import { Choice } from './choice'
+import { Choice } from '../choice'
 import { type Signal, signalsOf } from './signals'
 import { type Look, tokenName } from './source'
 
@@ -24,6 +24,7 @@ export function SignalPanel({ look, token }: { readonly look: Look; readonly tok
       ) : (
         <>
           <Choice
+            narrow
             label="Signal"
             value={String(signals.indexOf(signal))}
             options={signals.map((one, i) => ({ key: String(i), text: `${one.where}, ${one.name}` }))}

@@ -1,7 +1,7 @@
 import { useEffect, useId, useState } from 'preact/hooks'
 import { HeatMap } from '../../picture/heat-map'
 import { LineChart } from '../../picture/line-chart'
-import { Choice } from './choice'
+import { Choice } from '../choice'
 import { type LeafHistory, type Look, type Source, tokenName } from './source'
 import { type Leaf, leafName, leafOf } from './state-leaf'
 
@@ -63,6 +63,7 @@ function Leaves({ look, leaves, token, onChoose }: LeavesProps) {
   return (
     <>
       <Choice
+        narrow
         label="Part of the state"
         value={String(at)}
         options={leaves.map((one, i) => ({ key: String(i), text: `${leafName(one.path)} [${one.shape.join(', ')}]` }))}
@@ -105,6 +106,7 @@ function Written({ leaf, token, look }: { readonly leaf: Leaf; readonly token: n
       <h4>Written at token {tokenName(look, token)}</h4>
       {heads > 1 && (
         <Choice
+          narrow
           label="Head"
           value={String(head)}
           options={Array.from({ length: heads }, (_, i) => ({ key: String(i), text: String(i + 1) }))}
