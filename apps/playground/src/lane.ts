@@ -1,40 +1,37 @@
 import type { Baseline } from '@mneme/tasks'
 import type { Evaluation, Experiment, StepReport } from '@mneme/training'
-import { batch, type ReadonlySignal, type Signal, signal } from '@preact/signals'
+import { batch, type Signal, signal } from '@preact/signals'
+import { atBeat } from './beat'
 import type { Slot } from './experiment/address'
 import { experimentId } from './experiment/starting-point'
 import { History } from './history'
-import type {
-  Allowance,
-  BackendChoice,
-  BackendName,
-  Command,
-  Payload,
-  Phase,
-  Question,
-  Reply,
-  RunFacts,
-  RunReport,
-  Sample,
-  Trouble,
+import type { LanePage } from './lane-page'
+import {
+  type Allowance,
+  type AskedReport,
+  type BackendName,
+  type Command,
+  canWait,
+  isAnswer,
+  type Payload,
+  type Phase,
+  type Question,
+  type Reply,
+  type RunFacts,
+  type RunReport,
+  type Sample,
+  type Trouble,
 } from './protocol'
 import { type AskOptions, ended, Questions } from './questions'
+
+/** What a worker says without being asked. */
+type Told = Exclude<RunReport, AskedReport>
 
 let runs = 0
 let opened = 0
 
 /** Time that a worker gets to save its run before it is ended. */
 const farewellMs = 4000
-
-/** What a lane is to know of the page. */
-export interface LanePage {
-  readonly backend: ReadonlySignal<BackendChoice>
-  /** Name that an experiment's run is kept under; no two lanes may have the same. */
-  saveKey(lane: Lane, experiment: Experiment): string
-  /** Time that a run may take at first. */
-  allowance(): Allowance
-  onFinished(lane: Lane): void
-}
 
 /** One of the runs on the page: its worker, and what the worker has told so far. */
 export class Lane {
@@ -65,6 +62,7 @@ export class Lane {
   history = new History()
   private run = 0
   private worker: Worker | null = null
+  private readonly heard: Told[] = []
   private readonly questions = new Questions((command) => this.tell({ ...command, run: this.run }))
 
   private readonly place: Signal<Slot>
@@ -205,12 +203,23 @@ export class Lane {
     })
   }
 
+  /** What only says how far a run is waits for the next beat of the page; all else is taken at once, in its order. */
   private hear(report: RunReport): void {
     if (report.run !== this.run) return
-    batch(() => this.take(report))
+    if (isAnswer(report)) {
+      this.questions.hear(report)
+      return
+    }
+    this.heard.push(report)
+    if (canWait(report)) atBeat(this.takeHeard)
+    else batch(this.takeHeard)
   }
 
-  private take(report: RunReport): void {
+  private readonly takeHeard = (): void => {
+    for (const report of this.heard.splice(0)) if (report.run === this.run) this.take(report)
+  }
+
+  private take(report: Told): void {
     switch (report.type) {
       case 'stage':
         this.stage.value = report.text
@@ -242,11 +251,6 @@ export class Lane {
         return
       case 'sample':
         this.takeSample(report.sample)
-        return
-      case 'part':
-      case 'reply':
-      case 'refusal':
-        this.questions.hear(report)
         return
       case 'saved':
         this.savedStep.value = report.step

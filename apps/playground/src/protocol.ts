@@ -144,3 +144,14 @@ export type Report =
   | { readonly type: 'trouble'; readonly trouble: Trouble }
 
 export type RunReport = Report & { readonly run: number }
+
+export function isAnswer(report: RunReport): report is RunReport & AskedReport {
+  return report.type === 'part' || report.type === 'reply' || report.type === 'refusal'
+}
+
+const patient: ReadonlySet<Report['type']> = new Set(['progress', 'evaluation', 'sample', 'saved'])
+
+/** Whether a report only says how far a run is: such come often, and nothing but what is shown follows from them. */
+export function canWait({ type }: RunReport): boolean {
+  return patient.has(type)
+}

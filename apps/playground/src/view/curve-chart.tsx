@@ -1,4 +1,4 @@
-import { effect, type Signal } from '@preact/signals'
+import { effect, type Signal, untracked } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import type uPlot from 'uplot'
 import type { Axis } from '../experiment/options'
@@ -6,7 +6,6 @@ import type { Lane } from '../lane'
 import { formatCount, orUnknown } from './format'
 import { type Measure, plotData } from './measures'
 import { makePlot, type Reading, readTheme } from './plot'
-import { throttled } from './throttled'
 
 interface Props {
   readonly lanes: readonly Lane[]
@@ -43,21 +42,32 @@ export function CurveChart({ lanes, measure, axis, reading }: Props) {
     const layout = (): string =>
       [measure.xLabel(lanes, axis), measure.yLabel(lanes), ...lanes.map(({ slot }) => slot)].join()
     rebuild()
-    const redraw = throttled(() => {
+    const redraw = (): void => {
       if (layout() === drawn) plot.setData(plotData(measure, lanes, axis))
       else rebuild()
       element.setAttribute('aria-label', summary(lanes, measure, axis))
+    }
+    // what is out of sight is drawn when it comes back
+    let [seen, stale] = [true, false]
+    const drawIfSeen = (): void => {
+      stale = !seen
+      if (seen) redraw()
+    }
+    const sight = new IntersectionObserver((entries) => {
+      seen = entries.at(-1)?.isIntersecting ?? true
+      if (stale) drawIfSeen()
     })
+    sight.observe(element)
     const stop = effect(() => {
       for (const { version, baselines, slot } of lanes) [version.value, baselines.value, slot]
-      redraw()
+      untracked(drawIfSeen)
     })
     const resized = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: element.clientHeight }))
     resized.observe(element)
     colours.addEventListener('change', rebuild)
     return () => {
       stop()
-      redraw.cancel()
+      sight.disconnect()
       resized.disconnect()
       colours.removeEventListener('change', rebuild)
       plot.destroy()
