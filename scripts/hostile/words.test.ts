@@ -47,6 +47,23 @@ describe('addresses of experiments', () => {
   const start =
     'paper=titans&config.dModel=32&config.variant=mac&task=mqar&task.pairs=4&train.steps=50&seed=3&backend=cpu'
 
+  const shown =
+    'view=inside/b&chart=accuracy&equal=time&seconds=30&times=500&sweep=recall&runs.order=-tokenAcc&draw.topK=5&look.row=3&look.token=2&look.head=4&papers.family=memory&papers.words=delta&lesson.why-decay.pairs=12&lesson.delta-rule.beta=0.5'
+
+  test('900 damaged names of what is shown are read, or refused by name', async () => {
+    const { taken, refused } = await corpus('options', 900, (seed) => {
+      const mutator = new Mutator(seed)
+      const parts = shown.split('&')
+      for (let i = mutator.int(2); i < 2; i++)
+        parts.splice(mutator.int(parts.length), 1, mutator.text(mutator.pick(parts)))
+      const setup = address.readAddress(`#${parts.join('&')}`)
+      // what was taken is as good as if the page had written it
+      expect(address.readAddress(address.writeAddress(setup))).toEqual(setup)
+    })
+    expect(refused).toBeGreaterThan(300)
+    expect(taken).toBeGreaterThan(20)
+  })
+
   test('900 damaged ones are read, or refused by name', async () => {
     const { taken, refused } = await corpus('address', 900, (seed) => {
       const mutator = new Mutator(seed)

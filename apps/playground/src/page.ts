@@ -1,11 +1,13 @@
 import type { Experiment } from '@mneme/training'
 import { batch, computed, effect, signal } from '@preact/signals'
 import { checkExperiment, defaultSetup, readAddress, type Setup, slots, writeAddress } from './experiment/address'
-import { type Options, optionDefaults } from './experiment/options'
+import { type OptionGroup, type Options, optionDefaults } from './experiment/options'
 import { remember } from './experiment/records'
 import { experimentId, nextPaper, quickExperiment } from './experiment/starting-point'
-import { Lane, type LanePage } from './lane'
+import { Lane } from './lane'
+import type { LanePage } from './lane-page'
 import type { BackendChoice } from './protocol'
+import { throttled } from './throttled'
 import { firstAllowance, takeTurns } from './turns'
 import { findView, type ViewPlace } from './views'
 
@@ -19,6 +21,8 @@ export const view = signal<ViewPlace>(defaultSetup().view)
 export const options = signal<Options>(optionDefaults)
 /** Time of training that each run gets; null where it is not shared out. */
 const budgetMs = computed(() => (options.value.equal === 'time' ? 1000 * options.value.seconds : null))
+/** Browsers refuse addresses that change more than some hundred times in half a minute, as under a slider. */
+const addressEveryMs = 350
 /** What a page without runs keeps of the address, until a view asks for them. */
 let waiting: Setup | null = null
 
@@ -49,6 +53,7 @@ const lanePage: LanePage = {
 
 /** Starts what the address says. What already runs and is still asked for goes on. */
 export function openAddress(): void {
+  replaceSoon.cancel()
   let setup: Setup
   try {
     setup = readAddress(location.hash)
@@ -63,7 +68,7 @@ export function openAddress(): void {
     if (lanes.value.length > 0 || findView(setup.view.key)?.needsRuns === true) openRuns(setup)
     else waiting = setup
   })
-  show('replace')
+  replaceAddress()
 }
 
 function openRuns(setup: Setup): void {
@@ -117,23 +122,42 @@ export function addressOfExperiment(experiment: Experiment): string {
 }
 
 /** Makes the address say what runs and what is shown, so that copying it copies the experiment. */
-function show(how: 'push' | 'replace'): void {
+function replaceAddress(): void {
+  replaceSoon.cancel()
   const address = addressOf(view.value)
-  if (address === location.hash) return
-  if (how === 'push') history.pushState(null, '', address)
-  else history.replaceState(null, '', address)
+  if (address !== location.hash) history.replaceState(null, '', address)
+}
+
+const replaceSoon = throttled(replaceAddress, addressEveryMs)
+
+/** The same, with a way back to what was shown before. */
+function pushAddress(): void {
+  replaceSoon.cancel()
+  const address = addressOf(view.value)
+  if (address !== location.hash) history.pushState(null, '', address)
+}
+
+/** The whole address as it is now. */
+export function currentAddress(): string {
+  replaceAddress()
+  return location.href
 }
 
 /** Changes how runs are compared and looked at; what runs goes on. */
 export function setOptions(changes: Partial<Options>): void {
   options.value = { ...options.value, ...changes }
-  show('replace')
+  replaceSoon()
+}
+
+/** Changes some options of a group. */
+export function setOptionsOf<G extends OptionGroup>(group: G, changes: Partial<Options[G]>): void {
+  setOptions({ [group]: { ...options.value[group], ...changes } })
 }
 
 /** @throws RangeError or TypeError for a setting that does not fit, before anything has changed */
 export function startIn(lane: Lane, experiment: Experiment): void {
   lane.start(checkExperiment(experiment))
-  show('push')
+  pushAddress()
 }
 
 /** Begins to put another experiment together: the same as the last, but with the next paper. */
@@ -155,7 +179,7 @@ export function startSketch(experiment: Experiment): void {
     sketch.value = null
     open(experiment)
   })
-  show('push')
+  pushAddress()
 }
 
 /** Those after it move up. */
@@ -167,7 +191,7 @@ export function remove(lane: Lane): void {
     lanes.value = others
     for (const [i, other] of others.entries()) other.moveTo(slots[i] ?? 'd')
   })
-  show('push')
+  pushAddress()
 }
 
 export function startAll(): void {

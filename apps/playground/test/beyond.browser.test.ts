@@ -46,7 +46,7 @@ describe.skipIf(!found)('beyond the training length', () => {
     await slider.focus()
     await page.keyboard.press('End')
     await page.getByText('Up to 1,000 times the training length: 16,000 tokens').waitFor()
-    expect(page.url()).toContain('times=1000')
+    await expect.poll(() => page.url()).toContain('times=1000')
     await page.getByRole('button', { name: 'Evaluate' }).click()
     await page.getByRole('table', { name: 'Run A beyond' }).waitFor()
     await page.getByRole('button', { name: 'Stop', exact: true }).click()

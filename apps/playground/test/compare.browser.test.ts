@@ -67,7 +67,7 @@ describe.skipIf(!found)('comparing runs', () => {
     const cells = page.getByRole('table', { name: /Runs on the page/ }).locator('tbody tr td:nth-child(2)')
     const counts = (await cells.allTextContents()).map((text) => Number(text.replaceAll(',', '')))
     for (const count of counts) expect(Math.abs(count / (counts[0] as number) - 1)).toBeLessThan(0.03)
-    expect(page.url()).toMatch(/equal=parameters/)
+    await expect.poll(() => page.url()).toMatch(/equal=parameters/)
     await page.getByRole('radio', { name: 'equal state bytes' }).check({ force: true })
     await words.filter({ hasText: /Run C: [\d,]+ bytes of state/ }).waitFor()
     expect(complaints).toEqual([])

@@ -42,7 +42,7 @@ describe.skipIf(!found)('generating', () => {
     await page.getByRole('button', { name: 'Stop', exact: true }).click()
     await text.getByText(/^Written at step/).waitFor()
     await expect.poll(() => tokens.count()).toBeLessThan(5000)
-    expect(page.url()).toContain('draw.tokens=5000')
+    await expect.poll(() => page.url()).toContain('draw.tokens=5000')
     expect(complaints).toEqual([])
   })
 

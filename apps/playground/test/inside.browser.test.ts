@@ -50,7 +50,7 @@ describe.skipIf(!found)('looking inside', () => {
     await page.getByRole('button', { name: 'Another row' }).click()
     await page.waitForFunction((text) => document.querySelector('.token-strip')?.textContent !== text, before)
     // the address names what is looked at
-    expect(page.url()).toContain('look.row=1')
+    await expect.poll(() => page.url()).toContain('look.row=1')
     const after = await tokens.textContent()
     await page.reload()
     await tokens.waitFor()

@@ -41,9 +41,9 @@ describe.skipIf(!found)('presets, claims and the sweep', () => {
         .locator('path')
         .count(),
     ).toBe(2)
-    expect(page.url()).toContain('sweep=recall')
+    await expect.poll(() => page.url()).toContain('sweep=recall')
     await page.getByRole('button', { name: 'Stop the sweep' }).click()
-    expect(page.url()).not.toContain('sweep')
+    await expect.poll(() => page.url()).not.toContain('sweep')
     await page.reload()
     await table.getByRole('row').nth(2).waitFor()
     expect(complaints).toEqual([])

@@ -1,129 +1,151 @@
-import { unknownName } from '@mneme/core-tensor/config'
+import { type NumberOption, number, type Option, oneOf, text, whole } from './option'
+import { sweeps } from './presets'
+import { type LessonKey, sliderName, sliders } from './sliders'
 
 export const axes = ['steps', 'tokens', 'seconds'] as const
 export const charts = ['loss', 'accuracy', 'distance'] as const
 export const equals = ['none', 'parameters', 'state', 'time'] as const
-export type Chart = (typeof charts)[number]
-export type Axis = (typeof axes)[number]
-/** What the runs have in common by the app's doing. */
-export type Equal = (typeof equals)[number]
+export const families = ['attention', 'recurrent', 'memory'] as const
+export const paperOrders = ['title', 'newest', 'oldest'] as const
+/** Columns of the table of runs, by which it can be sorted. */
+export const runColumns = [
+  'paper',
+  'parameters',
+  'stateBytes',
+  'steps',
+  'seconds',
+  'speed',
+  'trainingLoss',
+  'lossNats',
+  'tokenAcc',
+] as const
+const downwards = runColumns.map((column) => `-${column}` as const)
+/** Places in lists of maps, heads and tokens, which count from 1; what is not there falls back to what is. */
+const places = [1, 9999] as const
+const placesOrNone = [0, 9999] as const
 
-/** How text is drawn in the view `generate`. */
-export interface Drawing {
-  readonly prompt: string
-  readonly temperature: number
-  readonly topK: number
-  readonly topP: number
-  readonly repetitionPenalty: number
-  readonly seed: number
-  readonly tokens: number
-}
-
-/** What is read in the view `inside`. */
-export interface Looking {
-  /** Which row of the validation split. */
-  readonly row: number
-  /** Text to be read instead, where there is some. */
-  readonly text: string
-}
-
-/** What the address says besides the experiments: how they are compared and looked at. */
-export interface Options {
-  readonly chart: Chart
-  readonly axis: Axis
-  readonly equal: Equal
+/**
+ * What the address says besides the experiments: how they are compared and looked at. Each is written by its name here,
+ * with that of its group before it, as `draw.topK`.
+ */
+export const allOptions = {
+  chart: oneOf(charts, 'loss'),
+  axis: oneOf(axes, 'steps'),
+  /** What the runs have in common by the app's doing. */
+  equal: oneOf(equals, 'none'),
   /** Seconds of training that each run gets at equal time. */
-  readonly seconds: number
+  seconds: number(60, [1, 86_400]),
   /** How many times the training length is evaluated. */
-  readonly times: number
+  times: whole(16, [1, 1000]),
   /** Presets that are run one after another. */
-  readonly sweep: string
-  readonly draw: Drawing
-  readonly look: Looking
-}
-
-export const optionDefaults: Options = {
-  chart: 'loss',
-  axis: 'steps',
-  equal: 'none',
-  seconds: 60,
-  times: 16,
-  sweep: '',
-  draw: {
-    prompt: 'The whale ',
-    temperature: 0.8,
-    topK: 0,
-    topP: 1,
-    repetitionPenalty: 1,
-    seed: 1,
-    tokens: 200,
+  sweep: oneOf(['', ...sweeps.map(({ key }) => key)], ''),
+  runs: {
+    /** A column that sorts the table of runs; with a minus before it, the largest comes first. */
+    order: oneOf(['', ...runColumns, ...downwards], ''),
   },
-  look: { row: 0, text: '' },
+  /** How text is drawn. */
+  draw: {
+    prompt: text('The whale '),
+    temperature: number(0.8, [0, 5]),
+    topK: whole(0, [0, 100_000]),
+    topP: number(1, [0.01, 1]),
+    repetitionPenalty: number(1, [0.1, 10]),
+    seed: whole(1, [0, Number.MAX_SAFE_INTEGER]),
+    tokens: whole(200, [1, 5000]),
+  },
+  /** What is read and shown in the view `inside`. */
+  look: {
+    /** Which row of the validation split, from 0 on. */
+    row: whole(0, [0, 9999]),
+    /** Text to be read instead, where there is some. */
+    text: text(''),
+    /** The token that is looked at; 0 for the last where something is asked. */
+    token: whole(0, placesOrNone),
+    map: whole(1, places),
+    /** The head of the map that is large. */
+    head: whole(1, places),
+    /** The tensor of the state; 0 for the first that is a memory. */
+    state: whole(0, placesOrNone),
+    stateHead: whole(1, places),
+    signal: whole(1, places),
+  },
+  papers: {
+    /** What titles, authors and mechanisms are searched for. */
+    words: text(''),
+    family: oneOf(['', ...families], ''),
+    order: oneOf(paperOrders, 'title'),
+  },
+  /** Where the sliders of the lessons stand. */
+  lesson: lessonOptions(),
 }
 
-/** Names in the address, with the least and the most that a number may be. */
-const limits: Readonly<Record<string, readonly [number, number]>> = {
-  seconds: [1, 86_400],
-  times: [1, 1000],
-  'draw.temperature': [0, 5],
-  'draw.topK': [0, 100_000],
-  'draw.topP': [0.01, 1],
-  'draw.repetitionPenalty': [0.1, 10],
-  'draw.seed': [0, Number.MAX_SAFE_INTEGER],
-  'draw.tokens': [1, 5000],
-  'look.row': [0, 9999],
-}
-const choices: Readonly<Record<string, readonly string[]>> = { chart: charts, axis: axes, equal: equals }
+type Table = typeof allOptions
+type ValueOf<O> = O extends Option<infer V> ? V : { readonly [K in keyof O]: ValueOf<O[K]> }
+export type Options = { readonly [K in keyof Table]: ValueOf<Table[K]> }
+/** Names of groups. */
+export type OptionGroup = { [K in keyof Table]: Table[K] extends Option<unknown> ? never : K }[keyof Table]
 
-function flat({ draw, look, ...rest }: Options): Record<string, string | number> {
-  const named = (group: string, values: object) =>
-    Object.fromEntries(Object.entries(values).map(([key, value]) => [`${group}.${key}`, value]))
-  return { ...rest, ...named('draw', draw), ...named('look', look) }
+export type Chart = Options['chart']
+export type Axis = Options['axis']
+export type Equal = Options['equal']
+export type RunColumn = (typeof runColumns)[number]
+export type Drawing = Options['draw']
+
+function lessonOptions(): Readonly<Record<string, NumberOption>> {
+  const entries = Object.entries(sliders).flatMap(([lesson, own]) =>
+    own.map((slider) => {
+      const limits = [slider.min, slider.max] as const
+      const option = slider.step === 1 ? whole(slider.value, limits) : number(slider.value, limits)
+      return [sliderName(lesson as LessonKey, slider), option] as const
+    }),
+  )
+  return Object.fromEntries(entries)
 }
 
-const standard = flat(optionDefaults)
+function isOption(entry: object): entry is Option<string | number> {
+  return 'standard' in entry
+}
+
+/** Every option by its whole name. */
+const byName: ReadonlyMap<string, Option<string | number>> = new Map(
+  Object.entries<object>(allOptions).flatMap(([name, entry]): [string, Option<string | number>][] =>
+    isOption(entry) ? [[name, entry]] : Object.entries(entry).map(([inner, option]) => [`${name}.${inner}`, option]),
+  ),
+)
 
 /** Every name that `readOptions` takes. */
-export const optionNames: readonly string[] = Object.keys(standard)
+export const optionNames: readonly string[] = [...byName.keys()]
 
-/** What differs from the defaults, by name in the address. */
-export function changedOptions(options: Options): [name: string, value: string][] {
-  return Object.entries(flat(options)).flatMap(([name, value]) =>
-    value === standard[name] ? [] : [[name, String(value)]],
-  )
+/** Options from what gives each its value. */
+function optionsOf(value: (name: string, option: Option<string | number>) => string | number): Options {
+  const entries = Object.entries<object>(allOptions).map(([name, entry]) => {
+    if (isOption(entry)) return [name, value(name, entry)]
+    const inner = Object.entries(entry).map(([key, option]) => [key, value(`${name}.${key}`, option)])
+    return [name, Object.fromEntries(inner)]
+  })
+  return Object.fromEntries(entries)
 }
+
+export const optionDefaults: Options = optionsOf((_, { standard }) => standard)
 
 /** @throws RangeError that names the option, what was expected and what was found */
 export function readOptions(given: ReadonlyMap<string, string>): Options {
-  const values: Record<string, string | number> = { ...standard }
-  for (const [name, text] of given) values[name] = readOption(name, text)
-  const of = <T>(name: string): T => values[name] as T
-  return {
-    chart: of('chart'),
-    axis: of('axis'),
-    equal: of('equal'),
-    seconds: of('seconds'),
-    times: of('times'),
-    sweep: of('sweep'),
-    draw: {
-      prompt: of('draw.prompt'),
-      temperature: of('draw.temperature'),
-      topK: of('draw.topK'),
-      topP: of('draw.topP'),
-      repetitionPenalty: of('draw.repetitionPenalty'),
-      seed: of('draw.seed'),
-      tokens: of('draw.tokens'),
-    },
-    look: { row: of('look.row'), text: of('look.text') },
-  }
+  return optionsOf((name, option) => {
+    const said = given.get(name)
+    return said === undefined ? option.standard : option.read(name, said)
+  })
 }
 
-function readOption(name: string, text: string): string | number {
-  const known = choices[name]
-  if (known !== undefined && !known.includes(text)) throw new RangeError(unknownName('address', name, text, known))
-  if (typeof standard[name] === 'string') return text
-  const [least, most] = limits[name] ?? [0, Number.MAX_SAFE_INTEGER]
-  const value = text.trim() === '' ? Number.NaN : Number(text)
-  if (value >= least && value <= most) return value
-  throw new RangeError(`address: expected ${name} between ${least} and ${most}, got '${text}'.`)
+/** What differs from the defaults, by name in the address. */
+export function changedOptions(options: Options): [name: string, value: string][] {
+  return Array.from(byName).flatMap(([name, { standard }]) => {
+    const value = valueAt(options, name)
+    return value === standard ? [] : [[name, String(value)]]
+  })
+}
+
+function valueAt(options: Options, name: string): unknown {
+  const at = name.indexOf('.')
+  if (at < 0) return options[name as keyof Options]
+  return (options[name.slice(0, at) as OptionGroup] as Readonly<Record<string, unknown>>)[name.slice(at + 1)]
 }

@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { addressOf, addressProblem, lanes, openDefault, view } from '../page'
+import { addressOf, addressProblem, currentAddress, lanes, openDefault, view } from '../page'
 import { findView, type ViewEntry, type ViewPage, views } from '../views'
 import { Announcer } from './announcer'
 import { Train } from './train'
@@ -19,7 +19,7 @@ export function App() {
 function Masthead() {
   const [copied, setCopied] = useState(false)
   const copy = async (): Promise<void> => {
-    await navigator.clipboard.writeText(location.href)
+    await navigator.clipboard.writeText(currentAddress())
     setCopied(true)
     setTimeout(() => setCopied(false), 2000)
   }

@@ -29,6 +29,11 @@ export function formatDuration(ms: number): string {
   return hours > 0 ? `${hours}:${parts.join(':')}` : parts.join(':')
 }
 
+/** As a sentence begins. */
+export function capitalised(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1)
+}
+
 /** A figure that may not be known yet. */
 export function orUnknown<T>(value: T | null | undefined, format: (value: T) => string): string {
   return value === null || value === undefined ? unknown : format(value)

@@ -1,16 +1,17 @@
 import { findPaper, findTask } from '../experiment/catalogue'
 import type { Lane } from '../lane'
+import { addressOf, lanes, view } from '../page'
 import { Swatch } from './swatch'
 
-interface Props {
-  readonly lanes: readonly Lane[]
-  readonly chosen: Lane
-  readonly onChange: (lane: Lane) => void
+/** The run that a view is about: `view=inside/b` is about the second. The first where the address names none. */
+export function chosenRun(): Lane | undefined {
+  const { detail } = view.value
+  return lanes.value.find(({ slot }) => slot === detail) ?? lanes.value[0]
 }
 
-/** Which run a view is about; only its name where there is one. */
-export function RunChoice({ lanes, chosen, onChange }: Props) {
-  if (lanes.length === 1) {
+/** Chooses it; only its name where there is one. */
+export function RunChoice({ chosen }: { readonly chosen: Lane }) {
+  if (lanes.value.length === 1) {
     return (
       <p>
         <RunName lane={chosen} />
@@ -20,9 +21,16 @@ export function RunChoice({ lanes, chosen, onChange }: Props) {
   return (
     <fieldset class="run-choice">
       <legend class="hidden">Run</legend>
-      {lanes.map((lane) => (
+      {lanes.value.map((lane) => (
         <label key={lane.id}>
-          <input type="radio" name="run-choice" checked={lane === chosen} onChange={() => onChange(lane)} />{' '}
+          <input
+            type="radio"
+            name="run-choice"
+            checked={lane === chosen}
+            onChange={() => {
+              location.hash = addressOf({ key: view.value.key, detail: lane.slot })
+            }}
+          />{' '}
           <RunName lane={lane} />
         </label>
       ))}

@@ -1,11 +1,11 @@
 import type { Experiment } from '@mneme/training'
-import { useState } from 'preact/hooks'
 import type { Slot } from '../experiment/address'
 import { findPaper, findTask } from '../experiment/catalogue'
+import type { Options, RunColumn } from '../experiment/options'
 import { forget, type RunRecord, records } from '../experiment/records'
 import { experimentId } from '../experiment/starting-point'
 import type { Lane } from '../lane'
-import { addressOfExperiment } from '../page'
+import { addressOfExperiment, options, setOptionsOf } from '../page'
 import { stepOf } from './controls'
 import { formatBytes, formatCount, formatLoss, formatShare, orUnknown } from './format'
 import { Swatch } from './swatch'
@@ -19,7 +19,7 @@ interface Row {
 }
 
 interface Column {
-  readonly key: string
+  readonly key: RunColumn
   readonly title: string
   readonly format: (value: never) => string
 }
@@ -36,14 +36,11 @@ const columns: readonly Column[] = [
   { key: 'tokenAcc', title: 'Accuracy', format: formatShare },
 ]
 
-interface Order {
-  readonly key: string
-  readonly down: boolean
-}
+type Order = Options['runs']['order']
 
 /** The runs on the page and those that have finished in this browser, side by side. */
 export function RunsTable({ runs }: { readonly runs: readonly Lane[] }) {
-  const [order, setOrder] = useState<Order | null>(null)
+  const { order } = options.value.runs
   const live = runs.map(liveRow)
   const shown = new Set(live.map(({ id }) => id))
   const remembered = records.value.filter(({ id }) => !shown.has(id)).map(rememberedRow)
@@ -58,9 +55,9 @@ export function RunsTable({ runs }: { readonly runs: readonly Lane[] }) {
             <tr>
               {columns.map(({ key, title }) => (
                 <th key={key} scope="col" aria-sort={ariaSort(order, key)}>
-                  <button type="button" onClick={() => setOrder(nextOrder(order, key))}>
+                  <button type="button" onClick={() => setOptionsOf('runs', { order: nextOrder(order, key) })}>
                     {title}
-                    <span aria-hidden="true">{order?.key === key ? (order.down ? ' ↓' : ' ↑') : ''}</span>
+                    <span aria-hidden="true">{arrows[ariaSort(order, key)]}</span>
                   </button>
                 </th>
               ))}
@@ -155,22 +152,25 @@ function rememberedRow({ id, experiment, facts, step, seconds, trainingLoss, eva
   }
 }
 
-function nextOrder(order: Order | null, key: string): Order | null {
-  if (order?.key !== key) return { key, down: false }
-  return order.down ? null : { key, down: true }
+const arrows = { none: '', ascending: ' ↑', descending: ' ↓' } as const
+
+function ariaSort(order: Order, key: RunColumn): keyof typeof arrows {
+  if (order === key) return 'ascending'
+  return order === `-${key}` ? 'descending' : 'none'
 }
 
-function ariaSort(order: Order | null, key: string): 'ascending' | 'descending' | 'none' {
-  if (order?.key !== key) return 'none'
-  return order.down ? 'descending' : 'ascending'
+function nextOrder(order: Order, key: RunColumn): Order {
+  const next: Readonly<Record<keyof typeof arrows, Order>> = { none: key, ascending: `-${key}`, descending: '' }
+  return next[ariaSort(order, key)]
 }
 
 /** What is unknown stands last, whichever way. */
-function sorted(rows: readonly Row[], order: Order | null): readonly Row[] {
-  if (order === null) return rows
-  const sign = order.down ? -1 : 1
+function sorted(rows: readonly Row[], order: Order): readonly Row[] {
+  if (order === '') return rows
+  const sign = order.startsWith('-') ? -1 : 1
+  const key = order.replace('-', '') as RunColumn
   return [...rows].sort((one, other) => {
-    const [a, b] = [one.values[order.key] ?? null, other.values[order.key] ?? null]
+    const [a, b] = [one.values[key], other.values[key]]
     if (a === null || b === null) return Number(a === null) - Number(b === null)
     if (typeof a === 'string') return sign * a.localeCompare(String(b))
     return sign * (a - Number(b))

@@ -1,5 +1,6 @@
 import { useId, useState } from 'preact/hooks'
 import type { Lane } from '../lane'
+import { options, setOptionsOf } from '../page'
 import type { Sample } from '../protocol'
 import { formatCount } from './format'
 import { RowAnswer } from './row-answer'
@@ -49,8 +50,7 @@ function Earlier({ samples }: { readonly samples: readonly Sample[] }) {
 }
 
 function Prompt({ lane }: { readonly lane: Lane }) {
-  const [prompt, setPrompt] = useState('The whale ')
-  const [temperature, setTemperature] = useState(0.7)
+  const { prompt, temperature } = options.value.draw
   const [promptId, temperatureId] = [useId(), useId()]
   const [answer, setAnswer] = useState<Sample | null>(null)
   const [problem, setProblem] = useState<string | null>(null)
@@ -72,7 +72,12 @@ function Prompt({ lane }: { readonly lane: Lane }) {
     >
       <div class="field grow">
         <label for={promptId}>Let it go on from</label>
-        <input id={promptId} value={prompt} required onInput={(event) => setPrompt(event.currentTarget.value)} />
+        <input
+          id={promptId}
+          value={prompt}
+          required
+          onInput={(event) => setOptionsOf('draw', { prompt: event.currentTarget.value })}
+        />
       </div>
       <div class="field">
         <label for={temperatureId}>Temperature {temperature.toFixed(1)}</label>
@@ -83,7 +88,7 @@ function Prompt({ lane }: { readonly lane: Lane }) {
           max="1.5"
           step="0.1"
           value={temperature}
-          onInput={(event) => setTemperature(event.currentTarget.valueAsNumber)}
+          onInput={(event) => setOptionsOf('draw', { temperature: event.currentTarget.valueAsNumber })}
         />
       </div>
       <button type="submit">Write</button>

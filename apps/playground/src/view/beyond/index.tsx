@@ -1,11 +1,13 @@
 import { useComputed, useSignal } from '@preact/signals'
 import { useEffect, useId, useRef } from 'preact/hooks'
+import { allOptions } from '../../experiment/options'
 import type { Lane } from '../../lane'
 import { lanes, options, setOptions } from '../../page'
 import type { BeyondPoint } from '../../worker/answers/beyond'
 import { formatBytes, formatCount, formatLoss, formatShare, orUnknown } from '../format'
 import { RunName } from '../run-choice'
 import { Scrolled } from '../scrolled'
+import { StartStop } from '../start-stop'
 import { type Line, LineChart, type Scale } from './line-chart'
 import '../../style/beyond.css'
 
@@ -127,7 +129,7 @@ interface ReachProps {
   readonly onStop: () => void
 }
 
-const most = 1000
+const { most } = allOptions.times
 
 /** How far: a slider whose steps are alike as ratios. */
 function Reach({ busy, onStart, onStop }: ReachProps) {
@@ -156,14 +158,7 @@ function Reach({ busy, onStart, onStop }: ReachProps) {
           onInput={(event) => setOptions({ times: rounded(most ** event.currentTarget.valueAsNumber) })}
         />
       </div>
-      <div class="buttons">
-        <button type="submit" class="primary" disabled={busy}>
-          Evaluate
-        </button>
-        <button type="button" disabled={!busy} onClick={onStop}>
-          Stop
-        </button>
-      </div>
+      <StartStop start="Evaluate" busy={busy} onStop={onStop} />
     </form>
   )
 }

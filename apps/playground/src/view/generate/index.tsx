@@ -1,23 +1,25 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Lane } from '../../lane'
-import { lanes, options, setOptions } from '../../page'
+import { options, setOptionsOf } from '../../page'
 import type { GenerateReply } from '../../worker/answers/generate'
 import { formatBytes, formatCount } from '../format'
-import { RunChoice } from '../run-choice'
+import { chosenRun, RunChoice } from '../run-choice'
 import '../../style/generate.css'
 import { SamplingForm } from './sampling-form'
 import { Tokens, TokenTable } from './tokens'
 import { Writing } from './writing'
 
-/** Text from a run, with the probability of every token, and a second text that turns off at any of them. */
+/**
+ * Text from a run, with the probability of every token, and a second text that turns off at any of them:
+ * `view=generate`, or `view=generate/b` for the second run.
+ */
 export default function Generate() {
-  const [place, setPlace] = useState(0)
-  const lane = lanes.value[place] ?? lanes.value[0]
+  const lane = chosenRun()
   if (lane === undefined) return null
   return (
     <section class="generate" aria-label="Generate">
       <h2>Generate</h2>
-      <RunChoice lanes={lanes.value} chosen={lane} onChange={(next) => setPlace(lanes.value.indexOf(next))} />
+      <RunChoice chosen={lane} />
       <Desk key={lane.id} lane={lane} />
     </section>
   )
@@ -60,7 +62,7 @@ function Desk({ lane }: { readonly lane: Lane }) {
         drawing={drawing}
         busy={busy}
         ready={lane.facts.value !== null}
-        onChange={(draw) => setOptions({ draw })}
+        onChange={(changes) => setOptionsOf('draw', changes)}
         onStart={() => void write(0, new Writing(drawing))}
         onStop={() => stop.current?.abort()}
       />

@@ -1,11 +1,12 @@
 import { useId } from 'preact/hooks'
-import type { Drawing } from '../../experiment/options'
+import { allOptions, type Drawing } from '../../experiment/options'
+import { StartStop } from '../start-stop'
 
 interface Props {
   readonly drawing: Drawing
   readonly busy: boolean
   readonly ready: boolean
-  readonly onChange: (drawing: Drawing) => void
+  readonly onChange: (changes: Partial<Drawing>) => void
   readonly onStart: () => void
   readonly onStop: () => void
 }
@@ -14,18 +15,15 @@ interface Knob {
   readonly key: Exclude<keyof Drawing, 'prompt'>
   readonly label: string
   readonly hint: string
-  readonly min: number
-  readonly max: number
-  readonly step: number
 }
 
 const knobs: readonly Knob[] = [
-  { key: 'temperature', label: 'Temperature', hint: '0: likeliest', min: 0, max: 5, step: 0.1 },
-  { key: 'topK', label: 'Top k', hint: '0 keeps all', min: 0, max: 100_000, step: 1 },
-  { key: 'topP', label: 'Top p', hint: '1 keeps all', min: 0.01, max: 1, step: 0.01 },
-  { key: 'repetitionPenalty', label: 'Repetition penalty', hint: '1: none', min: 0.1, max: 10, step: 0.1 },
-  { key: 'seed', label: 'Seed', hint: 'of the draws', min: 0, max: Number.MAX_SAFE_INTEGER, step: 1 },
-  { key: 'tokens', label: 'Tokens', hint: 'at most', min: 1, max: 5000, step: 1 },
+  { key: 'temperature', label: 'Temperature', hint: '0: likeliest' },
+  { key: 'topK', label: 'Top k', hint: '0 keeps all' },
+  { key: 'topP', label: 'Top p', hint: '1 keeps all' },
+  { key: 'repetitionPenalty', label: 'Repetition penalty', hint: '1: none' },
+  { key: 'seed', label: 'Seed', hint: 'of the draws' },
+  { key: 'tokens', label: 'Tokens', hint: 'at most' },
 ]
 
 /** The prompt and how tokens are drawn after it. */
@@ -47,7 +45,7 @@ export function SamplingForm({ drawing, busy, ready, onChange, onStart, onStop }
           rows={2}
           required
           value={drawing.prompt}
-          onInput={(event) => onChange({ ...drawing, prompt: event.currentTarget.value })}
+          onInput={(event) => onChange({ prompt: event.currentTarget.value })}
         />
       </div>
       <div class="knobs">
@@ -56,24 +54,17 @@ export function SamplingForm({ drawing, busy, ready, onChange, onStart, onStop }
             key={knob.key}
             knob={knob}
             value={drawing[knob.key]}
-            onChange={(value) => onChange({ ...drawing, [knob.key]: value })}
+            onChange={(value) => onChange({ [knob.key]: value })}
           />
         ))}
       </div>
-      <div class="buttons">
-        <button type="submit" class="primary" disabled={busy || !ready}>
-          Write
-        </button>
-        <button type="button" disabled={!busy} onClick={onStop}>
-          Stop
-        </button>
-      </div>
+      <StartStop start="Write" busy={busy} ready={ready} onStop={onStop} />
     </form>
   )
 }
 
 function NumberField({
-  knob: { label, hint, min, max, step },
+  knob: { key, label, hint },
   value,
   onChange,
 }: {
@@ -82,6 +73,7 @@ function NumberField({
   readonly onChange: (value: number) => void
 }) {
   const id = useId()
+  const { least, most, step } = allOptions.draw[key]
   return (
     <div class="field">
       <label for={id}>
@@ -90,9 +82,9 @@ function NumberField({
       <input
         id={id}
         type="number"
-        min={min}
-        max={max}
-        step={step === 1 ? 1 : 'any'}
+        min={least}
+        max={most}
+        step={step}
         value={value}
         onInput={(event) => {
           const { valueAsNumber, validity } = event.currentTarget

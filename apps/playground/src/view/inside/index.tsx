@@ -2,42 +2,24 @@ import '../../style/inside.css'
 import '../../style/picture.css'
 import { useEffect, useId, useMemo, useState } from 'preact/hooks'
 import type { Lane } from '../../lane'
-import { addressOf, lanes, options, setOptions } from '../../page'
+import { options, setOptionsOf } from '../../page'
 import { Controls, TroubleNote } from '../controls'
 import { formatCount } from '../format'
+import { chosenRun, RunChoice } from '../run-choice'
 import { Panels } from './panels'
 import type { Look, Source } from './source'
 
 type Seen = Look & { readonly step: number }
 
 /** Looks into a run: `view=inside`, or `view=inside/b` for the second. */
-export default function Inside({ detail }: { readonly detail: string }) {
-  const runs = lanes.value
-  const lane = runs.find((run) => run.slot === detail) ?? runs[0]
-  const id = useId()
+export default function Inside() {
+  const lane = chosenRun()
   if (lane === undefined) return null
   return (
     <section class="inside" aria-labelledby="inside-title">
       <h2 id="inside-title">Look inside</h2>
-      {runs.length > 1 && (
-        <div class="field">
-          <label for={id}>Run</label>
-          <select
-            id={id}
-            value={lane.slot}
-            onChange={(event) => {
-              location.hash = addressOf({ key: 'inside', detail: event.currentTarget.value })
-            }}
-          >
-            {runs.map((run) => (
-              <option key={run.slot} value={run.slot}>
-                {run.slot.toUpperCase()}: {run.experiment.value.paper} on {run.experiment.value.task}
-              </option>
-            ))}
-          </select>
-        </div>
-      )}
-      <RunInside key={lane.slot} lane={lane} />
+      <RunChoice chosen={lane} />
+      <RunInside key={lane.id} lane={lane} />
     </section>
   )
 }
@@ -74,20 +56,17 @@ function RunInside({ lane }: { readonly lane: Lane }) {
     [lane],
   )
   const again = (): void => {
-    setOptions({ look: { row, text } })
+    setOptionsOf('look', { text, token: 0 })
     void look(text === '' ? null : text, row)
   }
   const next = (): void => {
     setText('')
-    setOptions({ look: { row: row + 1, text: '' } })
+    setOptionsOf('look', { row: row + 1, text: '', token: 0 })
     void look(null, row + 1)
   }
   return (
     <>
-      <p class="quiet">
-        {experiment.paper} on {experiment.task}. One sequence is read by the model as it stands; training waits for that
-        moment and goes on.
-      </p>
+      <p class="quiet">One sequence is read by the model as it stands; training waits for that moment and goes on.</p>
       <Controls lane={lane} />
       <TroubleNote lane={lane} />
       <form

@@ -1,30 +1,18 @@
-import { useEffect, useId, useState } from 'preact/hooks'
+import { useId } from 'preact/hooks'
 import { LineChart } from '../../picture/line-chart'
-import { type Influence, type Look, type Source, tokenName } from './source'
-
-type Found = { readonly fields: readonly Influence[] | null } | { readonly problem: string } | null
+import { type Look, type Source, tokenName } from './source'
+import { useAnswer } from './use-answer'
 
 /** How far back outputs look, whatever the mechanism: gradients by the embedded tokens. */
 export function InfluencePanel({ look, source }: { readonly look: Look; readonly source: Source }) {
-  const [found, setFound] = useState<Found>(null)
   const title = useId()
-  useEffect(() => {
-    let wanted = true
-    setFound(null)
+  const found = useAnswer(() => {
     const T = look.tokens.length
     const positions = [...new Set([T >> 1, (3 * T) >> 2, T - 1])]
-    source
-      .influence(
-        look.tokens.map(({ id }) => id),
-        positions,
-      )
-      .then(
-        (fields) => wanted && setFound({ fields }),
-        (error: Error) => wanted && setFound({ problem: error.message }),
-      )
-    return () => {
-      wanted = false
-    }
+    return source.influence(
+      look.tokens.map(({ id }) => id),
+      positions,
+    )
   }, [look, source])
   return (
     <section aria-labelledby={title}>
@@ -37,12 +25,12 @@ export function InfluencePanel({ look, source }: { readonly look: Look; readonly
         <p class="quiet">Measuring.</p>
       ) : 'problem' in found ? (
         <p class="problem">{found.problem}</p>
-      ) : found.fields === null ? (
+      ) : found.value === null ? (
         <p class="quiet">Not known for this model, which does not embed its tokens once and one for one.</p>
       ) : (
         <LineChart
           title="Influence on the output"
-          series={found.fields.map(({ position, lengths }) => ({
+          series={found.value.map(({ position, lengths }) => ({
             name: `after token ${tokenName(look, position)}`,
             values: lengths,
           }))}

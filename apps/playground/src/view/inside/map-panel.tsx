@@ -1,8 +1,9 @@
-import { useId, useState } from 'preact/hooks'
+import { useId } from 'preact/hooks'
+import { options, setOptionsOf } from '../../page'
 import { HeatMap } from '../../picture/heat-map'
 import type { Matrix } from '../../picture/matrix'
 import { scaleOf } from '../../picture/scale'
-import { Choice } from '../choice'
+import { ChoiceAt } from '../choice'
 import { Links } from './links'
 import { type Look, tokenName } from './source'
 import { Thumbnail } from './thumbnail'
@@ -17,10 +18,10 @@ type TokenMap = Look['maps'][number]
 
 /** Who reads whom: one head large, all heads small, and lines from token to token. */
 export function MapPanel({ look, token, onChoose }: Props) {
-  const [at, setAt] = useState(0)
-  const [part, setPart] = useState(0)
   const title = useId()
-  const map = look.maps[at] ?? look.maps[0]
+  const chosen = options.value.look
+  const at = look.maps[chosen.map - 1] === undefined ? 0 : chosen.map - 1
+  const map = look.maps[at]
   return (
     <section aria-labelledby={title}>
       <h3 id={title}>Which token reads which</h3>
@@ -28,20 +29,19 @@ export function MapPanel({ look, token, onChoose }: Props) {
         <p class="quiet">Nothing in this model sums values over tokens, so there is no map. See its state below.</p>
       ) : (
         <>
-          <Choice
-            narrow
+          <ChoiceAt
             label="Map"
-            value={String(look.maps.indexOf(map))}
-            options={look.maps.map((one, i) => ({ key: String(i), text: nameOf(one, look) }))}
-            onChange={(key) => setAt(Number(key))}
+            names={look.maps.map((one) => nameOf(one, look))}
+            at={at}
+            onChange={(next) => setOptionsOf('look', { map: next + 1 })}
           />
           <p class="quiet">{explained(map, look)}</p>
           <Heads
             key={at}
             look={look}
             map={map}
-            part={Math.min(part, map.parts.length - 1)}
-            onPart={setPart}
+            part={Math.min(chosen.head, map.parts.length) - 1}
+            onPart={(part) => setOptionsOf('look', { head: part + 1 })}
             token={token}
             onChoose={onChoose}
           />

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks'
+import { options, setOptionsOf } from '../../page'
 import { InfluencePanel } from './influence-panel'
 import { MapPanel } from './map-panel'
 import { SignalPanel } from './signal-panel'
@@ -8,16 +8,22 @@ import { TokenStrip } from './token-strip'
 
 /** Everything that is seen of one sequence, around one token that is looked at. */
 export function Panels({ look, source }: { readonly look: Look; readonly source: Source }) {
-  const asked = look.tokens.findLastIndex(({ due }) => due !== null)
-  const [chosen, setChosen] = useState(asked < 0 ? look.tokens.length - 1 : asked)
-  const token = Math.min(chosen, look.tokens.length - 1)
+  const chosen = options.value.look.token - 1
+  const token = look.tokens[chosen] === undefined ? firstLooked(look) : chosen
+  const choose = (next: number): void => setOptionsOf('look', { token: next + 1 })
   return (
     <>
-      <TokenStrip look={look} token={token} onChoose={setChosen} />
-      <MapPanel look={look} token={token} onChoose={setChosen} />
-      <StatePanel look={look} source={source} token={token} onChoose={setChosen} />
+      <TokenStrip look={look} token={token} onChoose={choose} />
+      <MapPanel look={look} token={token} onChoose={choose} />
+      <StatePanel look={look} source={source} token={token} onChoose={choose} />
       <SignalPanel look={look} token={token} />
       <InfluencePanel look={look} source={source} />
     </>
   )
+}
+
+/** The last token where something is asked, or else the last. */
+function firstLooked({ tokens }: Look): number {
+  const asked = tokens.findLastIndex(({ due }) => due !== null)
+  return asked < 0 ? tokens.length - 1 : asked
 }

@@ -1,9 +1,10 @@
-import { useId, useState } from 'preact/hooks'
+import { useId } from 'preact/hooks'
+import { options, setOptionsOf } from '../../page'
 import { HeatMap } from '../../picture/heat-map'
 import { Histogram } from '../../picture/histogram'
 import { LineChart } from '../../picture/line-chart'
 import { scaleOf } from '../../picture/scale'
-import { Choice } from '../choice'
+import { ChoiceAt } from '../choice'
 import { type Signal, signalsOf } from './signals'
 import { type Look, tokenName } from './source'
 
@@ -13,9 +14,10 @@ const mostLines = 4
 /** Gates, decays, surprise: what mixers say of themselves at every token. */
 export function SignalPanel({ look, token }: { readonly look: Look; readonly token: number }) {
   const signals = signalsOf(look)
-  const [at, setAt] = useState(0)
   const title = useId()
-  const signal = signals[at] ?? signals[0]
+  const chosen = options.value.look.signal - 1
+  const at = signals[chosen] === undefined ? 0 : chosen
+  const signal = signals[at]
   return (
     <section aria-labelledby={title}>
       <h3 id={title}>Gates, decay, surprise, and what is read</h3>
@@ -23,12 +25,11 @@ export function SignalPanel({ look, token }: { readonly look: Look; readonly tok
         <p class="quiet">The mixers of this model record nothing token by token.</p>
       ) : (
         <>
-          <Choice
-            narrow
+          <ChoiceAt
             label="Signal"
-            value={String(signals.indexOf(signal))}
-            options={signals.map((one, i) => ({ key: String(i), text: `${one.where}, ${one.name}` }))}
-            onChange={(key) => setAt(Number(key))}
+            names={signals.map(({ where, name }) => `${where}, ${name}`)}
+            at={at}
+            onChange={(next) => setOptionsOf('look', { signal: next + 1 })}
           />
           <p class="quiet">{signal.explained}</p>
           <OverTime look={look} signal={signal} token={token} />

@@ -1,9 +1,12 @@
-import { useEffect, useId, useState } from 'preact/hooks'
-import { HeatMap } from '../../picture/heat-map'
+import { useId, useState } from 'preact/hooks'
+import { options, setOptionsOf } from '../../page'
+import { type Cell, HeatMap } from '../../picture/heat-map'
 import { LineChart } from '../../picture/line-chart'
-import { Choice } from '../choice'
+import { numbers } from '../../picture/matrix'
+import { ChoiceAt } from '../choice'
 import { type LeafHistory, type Look, type Source, tokenName } from './source'
 import { type Leaf, leafName, leafOf } from './state-leaf'
+import { useAnswer } from './use-answer'
 
 interface Props {
   readonly look: Look
@@ -12,25 +15,13 @@ interface Props {
   readonly onChoose: (token: number) => void
 }
 
-type Found = { readonly leaves: readonly LeafHistory[] } | { readonly problem: string } | null
-
 /** What is remembered, token by token: the whole state over time, and what each token wrote. */
 export function StatePanel({ look, source, token, onChoose }: Props) {
-  const [found, setFound] = useState<Found>(null)
   const title = useId()
-  useEffect(() => {
-    let wanted = true
-    setFound(null)
-    if (look.causal) {
-      source.states(look.tokens.map(({ id }) => id)).then(
-        (leaves) => wanted && setFound({ leaves }),
-        (error: Error) => wanted && setFound({ problem: error.message }),
-      )
-    }
-    return () => {
-      wanted = false
-    }
-  }, [look, source])
+  const found = useAnswer(
+    async () => (look.causal ? source.states(look.tokens.map(({ id }) => id)) : []),
+    [look, source],
+  )
   return (
     <section aria-labelledby={title}>
       <h3 id={title}>What is remembered</h3>
@@ -40,10 +31,10 @@ export function StatePanel({ look, source, token, onChoose }: Props) {
         <p class="quiet">Reading the sequence token by token.</p>
       ) : 'problem' in found ? (
         <p class="problem">{found.problem}</p>
-      ) : found.leaves.length === 0 ? (
+      ) : found.value.length === 0 ? (
         <p class="quiet">This model keeps nothing from one token to the next.</p>
       ) : (
-        <Leaves look={look} leaves={found.leaves} token={token} onChoose={onChoose} />
+        <Leaves look={look} leaves={found.value} token={token} onChoose={onChoose} />
       )}
     </section>
   )
@@ -54,20 +45,23 @@ interface LeavesProps extends Omit<Props, 'source'> {
 }
 
 function Leaves({ look, leaves, token, onChoose }: LeavesProps) {
-  const first = leaves.findIndex(({ path }) => /memory|\.h$|weights|keys|state/.test(path))
-  const [at, setAt] = useState(Math.max(0, first))
-  const history = leaves[at] ?? leaves[0]
+  const first = Math.max(
+    0,
+    leaves.findIndex(({ path }) => /memory|\.h$|weights|keys|state/.test(path)),
+  )
+  const { state } = options.value.look
+  const at = leaves[state - 1] === undefined ? first : state - 1
+  const history = leaves[at]
   if (history === undefined) return null
   const leaf = leafOf(history, look)
   const name = (t: number): string => tokenName(look, t)
   return (
     <>
-      <Choice
-        narrow
+      <ChoiceAt
         label="Part of the state"
-        value={String(at)}
-        options={leaves.map((one, i) => ({ key: String(i), text: `${leafName(one.path)} [${one.shape.join(', ')}]` }))}
-        onChange={(key) => setAt(Number(key))}
+        names={leaves.map(({ path, shape }) => `${leafName(path)} [${shape.join(', ')}]`)}
+        at={at}
+        onChange={(next) => setOptionsOf('look', { state: next + 1 })}
       />
       <p class="quiet">{leaf.explained}</p>
       <h4>{leaf.title}</h4>
@@ -95,22 +89,21 @@ function Leaves({ look, leaves, token, onChoose }: LeavesProps) {
 
 /** A matrix state at one token: what was written, and what there is then. */
 function Written({ leaf, token, look }: { readonly leaf: Leaf; readonly token: number; readonly look: Look }) {
-  const [head, setHead] = useState(0)
-  const [row, setRow] = useState<{ row: number; column: number } | null>(null)
+  const [cell, setCell] = useState<Cell | null>(null)
   if (leaf.matrices === null) return null
   const { heads, at } = leaf.matrices
-  const { before, after, change } = at(token, Math.min(head, heads - 1))
+  const head = Math.min(options.value.look.stateHead, heads) - 1
+  const { before, after, change } = at(token, head)
   const axes = { rows: 'row', columns: 'column' }
   return (
     <>
       <h4>Written at token {tokenName(look, token)}</h4>
       {heads > 1 && (
-        <Choice
-          narrow
+        <ChoiceAt
           label="Head"
-          value={String(head)}
-          options={Array.from({ length: heads }, (_, i) => ({ key: String(i), text: String(i + 1) }))}
-          onChange={(key) => setHead(Number(key))}
+          names={numbers(heads)}
+          at={head}
+          onChange={(next) => setOptionsOf('look', { stateHead: next + 1 })}
         />
       )}
       <div class="written">
@@ -123,7 +116,13 @@ function Written({ leaf, token, look }: { readonly leaf: Leaf; readonly token: n
         ).map(([title, matrix]) => (
           <div key={title}>
             <h5>{title}</h5>
-            <HeatMap title={`${title}, token ${token + 1}`} matrix={matrix} axes={axes} marked={row} onPoint={setRow} />
+            <HeatMap
+              title={`${title}, token ${token + 1}`}
+              matrix={matrix}
+              axes={axes}
+              marked={cell}
+              onPoint={setCell}
+            />
           </div>
         ))}
       </div>

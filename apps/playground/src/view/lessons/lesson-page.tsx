@@ -1,19 +1,21 @@
 import equations from 'virtual:lesson-equations'
 import { useEffect, useId, useRef, useState } from 'preact/hooks'
-import { addressOf } from '../../page'
+import { type Slider, sliderName } from '../../experiment/sliders'
+import { addressOf, options, setOptionsOf } from '../../page'
 import { HeatMap } from '../../picture/heat-map'
 import { LineChart } from '../../picture/line-chart'
 import { Station } from '../../station'
 import { addressOfExperiments } from '../links'
 import { MathLines } from '../math-lines'
-import type { Figure, Lesson, LessonAnswer, Slider, SliderValues } from './lesson'
+import type { Figure, Lesson, LessonAnswer, SliderValues } from './lesson'
 import { lessons } from './lessons'
 
 /** Words, one equation, sliders, and pictures that follow them. */
 export function LessonPage({ lesson }: { readonly lesson: Lesson }) {
   const { title, before, after, sliders, experiment } = lesson
-  const [values, setValues] = useState<SliderValues>(Object.fromEntries(sliders.map(({ key, value }) => [key, value])))
-  const { answer, problem } = useAnswer(lesson, values)
+  const stands = options.value.lesson
+  const values = Object.fromEntries(sliders.map((slider) => [slider.key, stands[sliderName(lesson.key, slider)] ?? 0]))
+  const { answer, problem } = useLesson(lesson, values)
   const at = lessons.indexOf(lesson)
   const next = lessons[at + 1]
   return (
@@ -35,7 +37,7 @@ export function LessonPage({ lesson }: { readonly lesson: Lesson }) {
             key={slider.key}
             slider={slider}
             value={values[slider.key] ?? slider.value}
-            onChange={(value) => setValues((all) => ({ ...all, [slider.key]: value }))}
+            onChange={(value) => setOptionsOf('lesson', { [sliderName(lesson.key, slider)]: value })}
           />
         ))}
       </fieldset>
@@ -71,7 +73,7 @@ export function LessonPage({ lesson }: { readonly lesson: Lesson }) {
 }
 
 /** Asks anew when a slider moves; while one answer is under way, only the newest question waits. */
-function useAnswer(
+function useLesson(
   { key }: Lesson,
   values: SliderValues,
 ): { readonly answer: LessonAnswer | null; readonly problem: string | null } {
@@ -102,7 +104,7 @@ function useAnswer(
       current.busy = false
     }
     void work()
-  }, [key, values])
+  }, [key, JSON.stringify(values)])
   return { answer, problem }
 }
 

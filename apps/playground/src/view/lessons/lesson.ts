@@ -1,19 +1,11 @@
 import type { Experiment } from '@mneme/training'
-
-export interface Slider {
-  readonly key: string
-  readonly label: string
-  readonly min: number
-  readonly max: number
-  readonly step: number
-  readonly value: number
-}
+import type { LessonKey, Slider } from '../../experiment/sliders'
 
 export type SliderValues = Readonly<Record<string, number>>
 
 /** A lesson as it is read; its pictures are computed in `worker/lessons/<key>.ts` whenever a slider is moved. */
 export interface Lesson {
-  readonly key: string
+  readonly key: LessonKey
   readonly title: string
   /** TeX, made into MathML when the app is built. */
   readonly equation: string

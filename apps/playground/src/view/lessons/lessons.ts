@@ -1,4 +1,5 @@
 import type { Experiment } from '@mneme/training'
+import { sliders } from '../../experiment/sliders'
 import type { Lesson } from './lesson'
 
 const run = (
@@ -22,10 +23,7 @@ export const lessons: readonly Lesson[] = [
       'The simplest state is one number h. At every token a share a of it is kept, and what the token brings is added. With a near 1 an old token is still heard long after; with a near 0 the state is little more than the last token. A recurrent layer is many such numbers side by side, each with its own a.',
       'Attention does it differently: it keeps a key and a value of every token, and looks at all of them again each time. Nothing is lost, but the state grows with every token that is read.',
     ],
-    sliders: [
-      { key: 'decay', label: 'Share a that is kept', min: 0, max: 1, step: 0.01, value: 0.9 },
-      { key: 'gap', label: 'Tokens between two inputs', min: 2, max: 32, step: 1, value: 16 },
-    ],
+    sliders: sliders['what-a-state-is'],
     after: [
       'Move a to 1: the state never forgets, and so can no longer tell when something came. Move it to 0.5: after seven tokens less than one percent is left. The second picture shows what the state of two real models weighs. One line is flat, and that is the promise of a recurrent model: the millionth token costs as much as the first.',
     ],
@@ -45,10 +43,7 @@ export const lessons: readonly Lesson[] = [
       'But a matrix of 16 by 16 has room for about 16 keys that do not disturb each other. Each pair that is added is also heard, faintly, whenever another is asked for. After a few dozen pairs the answers drown in that noise: the state is full.',
       'Decay makes room. Before every token, all that is stored is multiplied by α, a little below 1. Old pairs fade, and with them their noise. What is recent is recalled better, at the price of what is old. Gated models let every token choose its own α.',
     ],
-    sliders: [
-      { key: 'decay', label: 'Decay α', min: 0.7, max: 1, step: 0.005, value: 1 },
-      { key: 'pairs', label: 'Pairs that are stored', min: 4, max: 96, step: 1, value: 48 },
-    ],
+    sliders: sliders['why-decay'],
     after: [
       'The picture stores random pairs, then asks for each. At α = 1 every pair is recalled about equally badly. Lower α slowly: the newest pairs rise, the oldest sink. There is no best α for all tasks, only one that fits how far back the answer tends to lie.',
     ],
@@ -66,10 +61,7 @@ export const lessons: readonly Lesson[] = [
       'The delta rule asks first. It reads what the state would answer for k, subtracts that from the value that is to be stored, and writes only the difference. Where the answer is right already, nothing is written. Where another value was stored under the same key, it is replaced.',
       'β says how much of the error is corrected: 1 replaces the old value, 0 leaves it, values between mix the two. It is the rule by which Widrow and Hoff trained linear units in 1960, with one step of gradient descent at every token.',
     ],
-    sliders: [
-      { key: 'beta', label: 'Correction β', min: 0, max: 1, step: 0.01, value: 1 },
-      { key: 'overlap', label: 'Likeness of the keys', min: 0, max: 0.95, step: 0.01, value: 0.3 },
-    ],
+    sliders: sliders['delta-rule'],
     after: [
       'Eight pairs are stored, then the first four keys get new values. The bars show how well the new values are recalled; below 0 the old value is heard louder than the new one is. Make the keys more alike, and both suffer, since what is written under one key is then heard under all. Set β to 0.5: the delta rule takes back the old value only by half.',
     ],
@@ -87,10 +79,7 @@ export const lessons: readonly Lesson[] = [
       'In the recurrent memory transformer the note is a handful of memory tokens. They stand in front of the segment, where its tokens read them, and behind it, where they read the segment and write themselves anew. All that passes from one segment to the next has to go through them.',
       'The price is a bottleneck. The gain is that work and state no longer grow: within a segment keys pile up, at its end they are dropped, and only the memory tokens stay.',
     ],
-    sliders: [
-      { key: 'segment', label: 'Tokens of a segment', min: 4, max: 32, step: 1, value: 12 },
-      { key: 'memory', label: 'Memory tokens', min: 1, max: 8, step: 1, value: 2 },
-    ],
+    sliders: sliders['segment-memory'],
     after: [
       'The first picture is the state of this model, token by token, and of a transformer of its size. The second asks a model with random weights how strongly its last output depends on each token before, by the gradient, on a logarithmic scale. Tokens of the last segment are seen directly; of all before its border the last output hears only what the memory tokens let through, before anything is learnt.',
     ],
@@ -109,11 +98,7 @@ export const lessons: readonly Lesson[] = [
       'The size of the loss before the step is the surprise. What the memory knew already is not surprising and changes little; what it had never seen leaves a deep mark. Momentum η lets a surprise be felt for some tokens after, and the forgetting rate α clears out what was learnt long ago.',
       'With a linear memory, no momentum and no forgetting this is the delta rule, which is where the last lesson ended.',
     ],
-    sliders: [
-      { key: 'step', label: 'Step size θ', min: 0, max: 0.5, step: 0.01, value: 0.2 },
-      { key: 'momentum', label: 'Momentum η', min: 0, max: 0.95, step: 0.01, value: 0 },
-      { key: 'forget', label: 'Forgetting α', min: 0, max: 0.3, step: 0.005, value: 0 },
-    ],
+    sliders: sliders['learning-at-test-time'],
     after: [
       'Eight pairs come round and round. After half of the time the values are exchanged for others. Watch the surprise fall, leap up at the change, and fall again. Too large a step with momentum makes it swing; too much forgetting, and the memory is surprised for ever.',
     ],

@@ -1,14 +1,20 @@
-import { useId, useState } from 'preact/hooks'
+import { useId } from 'preact/hooks'
 import { catalogue, type PaperEntry } from '../../experiment/catalogue'
-import { addressOf } from '../../page'
+import { families, type Options, paperOrders } from '../../experiment/options'
+import { addressOf, options, setOptionsOf } from '../../page'
+import { Choice } from '../choice'
+import { capitalised } from '../format'
 import { claimsOf } from './paper-pages'
 
-const families = ['attention', 'recurrent', 'memory'] as const
-type Family = (typeof families)[number]
-const orders = { title: 'Title', newest: 'Newest first', oldest: 'Oldest first' } as const
-type Order = keyof typeof orders
+type Filter = Options['papers']
 
-const sorters: Readonly<Record<Order, (a: PaperEntry, b: PaperEntry) => number>> = {
+const orderNames: Readonly<Record<Filter['order'], string>> = {
+  title: 'Title',
+  newest: 'Newest first',
+  oldest: 'Oldest first',
+}
+
+const sorters: Readonly<Record<Filter['order'], (a: PaperEntry, b: PaperEntry) => number>> = {
   title: (a, b) => a.title.localeCompare(b.title),
   newest: (a, b) => b.year - a.year || a.title.localeCompare(b.title),
   oldest: (a, b) => a.year - b.year || a.title.localeCompare(b.title),
@@ -16,13 +22,12 @@ const sorters: Readonly<Record<Order, (a: PaperEntry, b: PaperEntry) => number>>
 
 /** Every paper of the registry, found by words and by family. */
 export function PaperList() {
-  const [words, setWords] = useState('')
-  const [family, setFamily] = useState<Family | ''>('')
-  const [order, setOrder] = useState<Order>('title')
+  const { words, family, order } = options.value.papers
+  const filter = (changes: Partial<Filter>): void => setOptionsOf('papers', changes)
   const found = catalogue.papers
     .filter((paper) => (family === '' || paper.family === family) && matches(paper, words))
     .toSorted(sorters[order])
-  const [wordsId, familyId, orderId] = [useId(), useId(), useId()]
+  const wordsId = useId()
   return (
     <section class="papers" aria-labelledby="papers-title">
       <h2 id="papers-title">Papers</h2>
@@ -30,33 +35,27 @@ export function PaperList() {
         <form class="filter" onSubmit={(event) => event.preventDefault()}>
           <div class="field grow">
             <label for={wordsId}>Title, author, mechanism</label>
-            <input id={wordsId} type="search" value={words} onInput={(event) => setWords(event.currentTarget.value)} />
+            <input
+              id={wordsId}
+              type="search"
+              value={words}
+              onInput={(event) => filter({ words: event.currentTarget.value })}
+            />
           </div>
-          <div class="field">
-            <label for={familyId}>Family</label>
-            <select
-              id={familyId}
-              value={family}
-              onChange={(event) => setFamily(families.find((name) => name === event.currentTarget.value) ?? '')}
-            >
-              <option value="">All</option>
-              {families.map((name) => (
-                <option key={name} value={name}>
-                  {name[0]?.toUpperCase() + name.slice(1)}
-                </option>
-              ))}
-            </select>
-          </div>
-          <div class="field">
-            <label for={orderId}>Order</label>
-            <select id={orderId} value={order} onChange={(event) => setOrder(event.currentTarget.value as Order)}>
-              {Object.entries(orders).map(([key, text]) => (
-                <option key={key} value={key}>
-                  {text}
-                </option>
-              ))}
-            </select>
-          </div>
+          <Choice
+            narrow
+            label="Family"
+            value={family}
+            options={[{ key: '', text: 'All' }, ...families.map((key) => ({ key, text: capitalised(key) }))]}
+            onChange={(key) => filter({ family: key })}
+          />
+          <Choice
+            narrow
+            label="Order"
+            value={order}
+            options={paperOrders.map((key) => ({ key, text: orderNames[key] }))}
+            onChange={(key) => filter({ order: key })}
+          />
         </form>
       </search>
       <p class="quiet" role="status">

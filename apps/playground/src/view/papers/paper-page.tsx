@@ -1,6 +1,7 @@
 import type { PaperEntry } from '../../experiment/catalogue'
 import { quickExperiment } from '../../experiment/starting-point'
 import { addressOf } from '../../page'
+import { capitalised } from '../format'
 import { addressOfExperiments } from '../links'
 import { MathLines } from '../math-lines'
 import { ClaimTable } from './claim-table'
@@ -18,7 +19,7 @@ export function PaperPage({ paper }: { readonly paper: PaperEntry }) {
       <header>
         <h2 id="paper-title">{paper.title}</h2>
         <p class="quiet">
-          {paper.authors}, {paper.year}. {paper.kind[0]?.toUpperCase() + paper.kind.slice(1)}, {paper.family}.
+          {paper.authors}, {paper.year}. {capitalised(paper.kind)}, {paper.family}.
         </p>
       </header>
       <MathLines lines={paper.equation} />
