@@ -8,7 +8,7 @@ import { Linear } from './nn/linear.js'
 import { affine } from './ops/affine.js'
 import { crossEntropy } from './ops/cross-entropy.js'
 import { linearCrossEntropy } from './ops/linear-cross-entropy.js'
-import { Session, type SessionOptions } from './session.js'
+import type { Session, SessionOptions } from './session.js'
 import { dims } from './shape.js'
 import type { State } from './state.js'
 import { tap } from './watch.js'
@@ -174,9 +174,9 @@ export class LanguageModel extends Module implements TokenModel {
   }
 }
 
-/** A session of any model of tokens. @throws RangeError for a model that looks both ways */
+/** A session of any model of tokens, whose code is loaded now. @throws RangeError for a model that looks both ways */
 export async function sessionOf(model: TokenModel, options?: SessionOptions): Promise<Session> {
-  // not loaded when asked for: bundlers then give what it shares with mechanisms to each of those, 4 KB of it
+  const { Session } = await import('./session.js')
   return new Session(model, options)
 }
 

@@ -1,7 +1,15 @@
 import { Aaren } from '@mneme/attention/aaren'
-import { FeedForward, type LanguageModel, LayerNorm, normalInit, type Paper, relu } from '@mneme/core-tensor'
+import {
+  FeedForward,
+  type LanguageModel,
+  LayerNorm,
+  normalInit,
+  type Paper,
+  relu,
+  withDefaults,
+} from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface AarenConfig extends DecoderConfig {
   readonly nHeads: number
@@ -15,7 +23,64 @@ export interface AarenConfig extends DecoderConfig {
   readonly chunk: number
 }
 
-/** Attention as a recurrence: Feng et al. 2024, arXiv:2405.13956. */
+const defaults: AarenConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 4,
+  dHead: 16,
+  dInner: 256,
+  postNorm: true,
+  normEps: 1e-5,
+  initStd: 0.02,
+  chunk: 64,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+function build(config: AarenConfig): LanguageModel {
+  const { dModel, dInner, postNorm, normEps, initStd } = config
+  const norm = (): LayerNorm => new LayerNorm(dModel, normEps)
+  const projection = { init: normalInit(initStd) }
+  return decoder(config, {
+    embeddingStd: initStd,
+    embeddingScale: Math.sqrt(dModel),
+    headStd: initStd,
+    norm: postNorm ? null : norm(),
+    stack: { norm: postNorm ? 'post' : 'pre' },
+    layer: (_, rng) => ({
+      mixerNorm: norm(),
+      mixer: new Aaren({ ...config, projection }, rng),
+      mlpNorm: norm(),
+      mlp: new FeedForward(dModel, dInner, rng, projection, relu),
+    }),
+  })
+}
+
+const tiny: AarenConfig = {
+  vocabulary: 13,
+  dModel: 6,
+  nLayers: 2,
+  nHeads: 2,
+  dHead: 3,
+  dInner: 8,
+  postNorm: true,
+  normEps: 1e-5,
+  initStd: 0.4,
+  chunk: 4,
+  tieEmbeddings: true,
+  seed: 0,
+}
+
+/**
+ * Attention as a recurrence: Feng et al. 2024, arXiv:2405.13956. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function aaren(config: Partial<AarenConfig> = {}): LanguageModel {
+  return build(withDefaults('aaren', defaults, config))
+}
+
 const paper: Paper<AarenConfig, LanguageModel> = {
   card: {
     key: 'aaren',
@@ -37,58 +102,15 @@ const paper: Paper<AarenConfig, LanguageModel> = {
     claim:
       'The last of several kinds of marker, and running means, over streams: as accurate as the transformer, with time and bytes a token that do not grow. Associative recall in one layer: at chance, since no query depends on the token.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    nHeads: 4,
-    dHead: 16,
-    dInner: 256,
-    postNorm: true,
-    normEps: 1e-5,
-    initStd: 0.02,
-    chunk: 64,
-    tieEmbeddings: false,
-    seed: 0,
-  },
-  tiny: {
-    vocabulary: 13,
-    dModel: 6,
-    nLayers: 2,
-    nHeads: 2,
-    dHead: 3,
-    dInner: 8,
-    postNorm: true,
-    normEps: 1e-5,
-    initStd: 0.4,
-    chunk: 4,
-    tieEmbeddings: true,
-    seed: 0,
-  },
-  recipe: { lr: 3e-3, weightDecay: 0.01, groups: [...withoutVectorDecay, { match: /\.query$/, weightDecay: 0 }] },
-  build(config) {
-    const { dModel, dInner, postNorm, normEps, initStd } = config
-    const norm = (): LayerNorm => new LayerNorm(dModel, normEps)
-    const projection = { init: normalInit(initStd) }
-    return decoder(config, {
-      embeddingStd: initStd,
-      embeddingScale: Math.sqrt(dModel),
-      headStd: initStd,
-      norm: postNorm ? null : norm(),
-      stack: { norm: postNorm ? 'post' : 'pre' },
-      layer: (_, rng) => ({
-        mixerNorm: norm(),
-        mixer: new Aaren({ ...config, projection }, rng),
-        mlpNorm: norm(),
-        mlp: new FeedForward(dModel, dInner, rng, projection, relu),
-      }),
-    })
-  },
+  config: defaults,
+  tiny,
+  recipe: { lr: 3e-3, weightDecay: 0.01, groups: [vectors, { match: /\.query$/, weightDecay: 0 }] },
+  build,
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, AarenConfig>> = {
-  'norms in front': { ...paper.tiny, postNorm: false, nLayers: 1, tieEmbeddings: false },
+  'norms in front': { ...tiny, postNorm: false, nLayers: 1, tieEmbeddings: false },
 }
 
 export default paper

@@ -6,13 +6,14 @@ import {
   normalInit,
   type Paper,
   type SequenceMixer,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { AssociativeLayer, AssociativeLayers, TrailingTokens } from '@mneme/memory/associative-layers'
 import { AssociativeMemory } from '@mneme/memory/associative-memory'
 import { decoder } from './decoder.js'
 import { gpt2Buffers, gpt2Layer, publishGpt2, readGpt2 } from './gpt2.js'
 import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 import { inSegments, type SegmentedConfig, segmentedNames } from './segmented.js'
 
 export interface ArmtConfig extends SegmentedConfig {
@@ -137,7 +138,15 @@ export const moreTiny: Readonly<Record<string, ArmtConfig>> = {
   'one run of positions, no correction': { ...tiny, ownPositions: false, correction: false, segment: 4, rolls: 1 },
 }
 
-/** Associative recurrent memory transformer: Rodkin et al. 2024, arXiv:2407.04841. */
+/**
+ * Associative recurrent memory transformer: Rodkin et al. 2024, arXiv:2407.04841. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function armt(config: Partial<ArmtConfig> = {}): LanguageModel {
+  return build(withDefaults('armt', defaults, config))
+}
+
 const paper: Paper<ArmtConfig, LanguageModel> = {
   card: {
     key: 'armt',
@@ -166,7 +175,7 @@ const paper: Paper<ArmtConfig, LanguageModel> = {
   recipe: {
     lr: 1e-3,
     weightDecay: 0.001,
-    groups: [...withoutVectorDecay, { match: /\.positions\.weight$|\.carry\.(tokens|positions)$/, weightDecay: 0 }],
+    groups: [vectors, { match: /\.positions\.weight$|\.carry\.(tokens|positions)$/, weightDecay: 0 }],
   },
   build,
   checkpoint,

@@ -1,8 +1,8 @@
-import { type LanguageModel, normalInit, type Paper, RMSNorm, SwiGLU } from '@mneme/core-tensor'
+import { type LanguageModel, normalInit, type Paper, RMSNorm, SwiGLU, withDefaults } from '@mneme/core-tensor'
 import { ArtificialHippocampus } from '@mneme/memory/artificial-hippocampus'
 import { DeltaCompressor } from '@mneme/memory/delta-compressor'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface ArtificialHippocampusConfig extends DecoderConfig {
   readonly nHeads: number
@@ -74,7 +74,31 @@ export const moreTiny: Readonly<Record<string, ArtificialHippocampusConfig>> = {
   'no decay, no first tokens': { ...tiny, decay: false, sinks: 0, nKvHeads: 2, tieEmbeddings: false },
 }
 
-/** Artificial hippocampus networks: Fang et al. 2025, arXiv:2510.07318. */
+const defaults: ArtificialHippocampusConfig = {
+  ...tiny,
+  vocabulary: 256,
+  dModel: 64,
+  nHeads: 4,
+  nKvHeads: 4,
+  dHead: 16,
+  dInner: 176,
+  window: 32,
+  sinks: 4,
+  outputStd: 0,
+  ropeBase: 10000,
+  chunk: 64,
+  initStd: 0.02,
+}
+
+/**
+ * Artificial hippocampus networks: Fang et al. 2025, arXiv:2510.07318. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function artificialHippocampus(config: Partial<ArtificialHippocampusConfig> = {}): LanguageModel {
+  return build(withDefaults('artificialHippocampus', defaults, config))
+}
+
 const paper: Paper<ArtificialHippocampusConfig, LanguageModel> = {
   card: {
     key: 'artificial-hippocampus',
@@ -96,23 +120,9 @@ const paper: Paper<ArtificialHippocampusConfig, LanguageModel> = {
     claim:
       'Associative recall at length 128, window 32, 2 layers, D = 64: near full attention, where the window alone is at chance beyond its reach.',
   },
-  config: {
-    ...tiny,
-    vocabulary: 256,
-    dModel: 64,
-    nHeads: 4,
-    nKvHeads: 4,
-    dHead: 16,
-    dInner: 176,
-    window: 32,
-    sinks: 4,
-    outputStd: 0,
-    ropeBase: 10000,
-    chunk: 64,
-    initStd: 0.02,
-  },
+  config: defaults,
   tiny,
-  recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
+  recipe: { lr: 3e-3, weightDecay: 0.1, groups: [vectors] },
   build,
 }
 

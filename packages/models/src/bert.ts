@@ -1,8 +1,8 @@
-import type { CheckpointLayout, LanguageModel, NameRule, Paper } from '@mneme/core-tensor'
+import { type CheckpointLayout, type LanguageModel, type NameRule, type Paper, withDefaults } from '@mneme/core-tensor'
 import { activationOf } from './activations.js'
 import { type BertConfig, bertEncoder } from './bert-encoder.js'
 import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 function readBert(published: PublishedConfig): BertConfig {
   const padToken = published.pad_token_id
@@ -129,7 +129,19 @@ export const moreTiny: Readonly<Record<string, BertConfig>> = {
   },
 }
 
-/** BERT: Devlin et al. 2018, arXiv:1810.04805. */
+function build(config: BertConfig): LanguageModel {
+  return bertEncoder(config)
+}
+
+/**
+ * BERT: Devlin et al. 2018, arXiv:1810.04805. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function bert(config: Partial<BertConfig> = {}): LanguageModel {
+  return build(withDefaults('bert', defaults, config))
+}
+
 const paper: Paper<BertConfig, LanguageModel> = {
   card: {
     key: 'bert',
@@ -152,8 +164,8 @@ const paper: Paper<BertConfig, LanguageModel> = {
   },
   config: defaults,
   tiny,
-  recipe: { lr: 1e-3, weightDecay: 0.01, groups: withoutVectorDecay },
-  build: (config) => bertEncoder(config),
+  recipe: { lr: 1e-3, weightDecay: 0.01, groups: [vectors] },
+  build,
   checkpoint,
 }
 

@@ -17,10 +17,11 @@ import {
   relu,
   SwiGLU,
   type TokenMap,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { checkpoint } from './block-recurrent-checkpoint.js'
 import type { DecoderConfig } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface BlockRecurrentConfig extends DecoderConfig {
   /** `port`: the public PyTorch model, with its own positions, norms, sharing of keys, gate and feed-forward. */
@@ -160,7 +161,32 @@ export const moreTiny: Readonly<Record<string, BlockRecurrentConfig>> = {
   'port, read below, all scaled': { ...tiny, form: 'port', readLayers: [0], scaleAll: true },
 }
 
-/** Block-Recurrent Transformer: Hutchins et al. 2022, arXiv:2203.07852. */
+const defaults: BlockRecurrentConfig = {
+  ...tiny,
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 4,
+  nHeads: 4,
+  dHead: 16,
+  dInner: 256,
+  block: 16,
+  segment: 128,
+  vectors: 16,
+  recurrentLayers: [2],
+  readLayers: [2],
+  buckets: 32,
+  maxDistance: 128,
+}
+
+/**
+ * Block-Recurrent Transformer: Hutchins et al. 2022, arXiv:2203.07852. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function blockRecurrentTransformer(config: Partial<BlockRecurrentConfig> = {}): LanguageModel {
+  return build(withDefaults('blockRecurrentTransformer', defaults, config))
+}
+
 const paper: Paper<BlockRecurrentConfig, LanguageModel> = {
   card: {
     key: 'block-recurrent-transformer',
@@ -183,28 +209,13 @@ const paper: Paper<BlockRecurrentConfig, LanguageModel> = {
     claim:
       'Copying a key over 4 to 8 blocks, W = M = 16, D = 64, 4 layers: at chance for the same model without vectors, whose layers see 4 blocks back, and solved with them.',
   },
-  config: {
-    ...tiny,
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 4,
-    nHeads: 4,
-    dHead: 16,
-    dInner: 256,
-    block: 16,
-    segment: 128,
-    vectors: 16,
-    recurrentLayers: [2],
-    readLayers: [2],
-    buckets: 32,
-    maxDistance: 128,
-  },
+  config: defaults,
   tiny,
   recipe: {
     lr: 1e-3,
     weightDecay: 0.01,
     groups: [
-      ...withoutVectorDecay,
+      vectors,
       { match: /\.(initial|positions|headScale|queryScale|keyScale)$|\.distanceBias\./, weightDecay: 0 },
     ],
   },

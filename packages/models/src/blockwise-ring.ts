@@ -7,6 +7,7 @@ import {
   type Paper,
   RMSNorm,
   SwiGLU,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { decoder } from './decoder.js'
 import {
@@ -19,7 +20,7 @@ import {
   readLlama,
 } from './llama.js'
 import { numberOf, oneOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 /** A Llama, computed in blocks; it has no window and no stretched positions. */
 export interface BlockwiseRingConfig extends LlamaConfig {
@@ -99,11 +100,20 @@ const checkpoint: CheckpointLayout<BlockwiseRingConfig> = {
     ring_devices: config.devices,
     ffn_chunk_size: config.mlpBlock,
   }),
-  names: () => llamaNames.map((rule) => ({ ...rule, path: rule.path.replace('.mlp.', '.mlp.inner.') })),
+  names: () => llamaNames().map((rule) => ({ ...rule, path: rule.path.replace('.mlp.', '.mlp.inner.') })),
   ignore: llamaBuffers,
 }
 
-/** Blockwise parallel transformers and ring attention: arXiv:2305.19370 and arXiv:2310.01889. */
+/**
+ * Blockwise parallel transformers and ring attention: arXiv:2305.19370 and arXiv:2310.01889. `config` is laid over
+ * the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function blockwiseRing(config: Partial<BlockwiseRingConfig> = {}): LanguageModel {
+  return build(withDefaults('blockwiseRing', defaults, config))
+}
+
 const paper: Paper<BlockwiseRingConfig, LanguageModel> = {
   card: {
     key: 'blockwise-ring',
@@ -127,7 +137,7 @@ const paper: Paper<BlockwiseRingConfig, LanguageModel> = {
   },
   config: defaults,
   tiny,
-  recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
+  recipe: { lr: 3e-3, weightDecay: 0.1, groups: [vectors] },
   build,
   checkpoint,
 }

@@ -14,13 +14,14 @@ import {
   relu,
   residualStack,
   SwiGLU,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { CompressiveMemory, type CompressiveMemoryOptions } from '@mneme/memory/compressive-memory'
 import { MemoryShift } from '@mneme/memory/memory-shift'
 import { GruCell } from '@mneme/memory/memory-slots'
 import { checkpoint } from './compressive-checkpoint.js'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface CompressiveTransformerConfig extends DecoderConfig {
   /** `port`: the public PyTorch model, with its own positions, norms and gates. */
@@ -173,7 +174,29 @@ export const moreTiny: Readonly<Record<string, CompressiveTransformerConfig>> = 
   },
 }
 
-/** Compressive Transformer: Rae et al. 2019, arXiv:1911.05507. */
+const defaults: CompressiveTransformerConfig = {
+  ...tiny,
+  vocabulary: 256,
+  dModel: 64,
+  nHeads: 4,
+  dHead: 16,
+  dInner: 256,
+  segment: 32,
+  memory: 32,
+  compressed: 32,
+  rate: 4,
+  initStd: 0.02,
+}
+
+/**
+ * Compressive Transformer: Rae et al. 2019, arXiv:1911.05507. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function compressiveTransformer(config: Partial<CompressiveTransformerConfig> = {}): LanguageModel {
+  return build(withDefaults('compressiveTransformer', defaults, config))
+}
+
 const paper: Paper<CompressiveTransformerConfig, LanguageModel> = {
   card: {
     key: 'compressive-transformer',
@@ -196,25 +219,13 @@ const paper: Paper<CompressiveTransformerConfig, LanguageModel> = {
     claim:
       'Recall of a token seen 4 to 8 segments ago, 2 layers, n_m + n_cm equal: solved with slots, at chance for Transformer-XL, which does not see that far.',
   },
-  config: {
-    ...tiny,
-    vocabulary: 256,
-    dModel: 64,
-    nHeads: 4,
-    dHead: 16,
-    dInner: 256,
-    segment: 32,
-    memory: 32,
-    compressed: 32,
-    rate: 4,
-    initStd: 0.02,
-  },
+  config: defaults,
   tiny,
   recipe: {
     lr: 3e-3,
     weightDecay: 0.01,
     groups: [
-      ...withoutVectorDecay,
+      vectors,
       { match: /\.(content|position|conv)Bias$|^headBias$|\.positionTable$|\.bias(Ih|Hh)$/, weightDecay: 0 },
     ],
   },

@@ -1,7 +1,15 @@
 import { Cottention } from '@mneme/attention/cottention'
-import { FeedForward, geluTanh, type LanguageModel, LayerNorm, normalInit, type Paper } from '@mneme/core-tensor'
+import {
+  FeedForward,
+  geluTanh,
+  type LanguageModel,
+  LayerNorm,
+  normalInit,
+  type Paper,
+  withDefaults,
+} from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface CottentionConfig extends DecoderConfig {
   readonly nHeads: number
@@ -16,7 +24,64 @@ export interface CottentionConfig extends DecoderConfig {
   readonly chunk: number
 }
 
-/** Cosine attention: Mongaras et al. 2024, arXiv:2409.18747. */
+const defaults: CottentionConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 4,
+  dHead: 16,
+  rotaryDims: 8,
+  ropeBase: 10000,
+  dInner: 256,
+  normEps: 1e-5,
+  initStd: 0.02,
+  chunk: 64,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+function build(config: CottentionConfig): LanguageModel {
+  const { dModel, dInner, rotaryDims, ropeBase, normEps, initStd } = config
+  const init = normalInit(initStd)
+  const rotary = rotaryDims > 0 ? { dims: rotaryDims, base: ropeBase, layout: 'interleaved' as const } : null
+  return decoder(config, {
+    embeddingStd: initStd,
+    headStd: initStd,
+    norm: new LayerNorm(dModel, normEps),
+    layer: (_, rng) => ({
+      mixerNorm: new LayerNorm(dModel, normEps),
+      mixer: new Cottention({ ...config, rotary, projection: { bias: false, init } }, rng),
+      mlpNorm: new LayerNorm(dModel, normEps),
+      mlp: new FeedForward(dModel, dInner, rng, { init }, geluTanh),
+    }),
+  })
+}
+
+const tiny: CottentionConfig = {
+  vocabulary: 13,
+  dModel: 6,
+  nLayers: 2,
+  nHeads: 2,
+  dHead: 4,
+  rotaryDims: 2,
+  ropeBase: 100,
+  dInner: 8,
+  normEps: 1e-5,
+  initStd: 0.4,
+  chunk: 4,
+  tieEmbeddings: true,
+  seed: 0,
+}
+
+/**
+ * Cosine attention: Mongaras et al. 2024, arXiv:2409.18747. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function cottention(config: Partial<CottentionConfig> = {}): LanguageModel {
+  return build(withDefaults('cottention', defaults, config))
+}
+
 const paper: Paper<CottentionConfig, LanguageModel> = {
   card: {
     key: 'cottention',
@@ -38,58 +103,15 @@ const paper: Paper<CottentionConfig, LanguageModel> = {
     claim:
       'Character model of the novel, 2 layers, at equal parameters: bits a character near those of softmax attention and below those of linear attention, with bytes that do not grow.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    nHeads: 4,
-    dHead: 16,
-    rotaryDims: 8,
-    ropeBase: 10000,
-    dInner: 256,
-    normEps: 1e-5,
-    initStd: 0.02,
-    chunk: 64,
-    tieEmbeddings: false,
-    seed: 0,
-  },
-  tiny: {
-    vocabulary: 13,
-    dModel: 6,
-    nLayers: 2,
-    nHeads: 2,
-    dHead: 4,
-    rotaryDims: 2,
-    ropeBase: 100,
-    dInner: 8,
-    normEps: 1e-5,
-    initStd: 0.4,
-    chunk: 4,
-    tieEmbeddings: true,
-    seed: 0,
-  },
-  recipe: { lr: 3e-3, weightDecay: 0.01, groups: [...withoutVectorDecay, { match: /\.normConst$/, weightDecay: 0 }] },
-  build(config) {
-    const { dModel, dInner, rotaryDims, ropeBase, normEps, initStd } = config
-    const init = normalInit(initStd)
-    const rotary = rotaryDims > 0 ? { dims: rotaryDims, base: ropeBase, layout: 'interleaved' as const } : null
-    return decoder(config, {
-      embeddingStd: initStd,
-      headStd: initStd,
-      norm: new LayerNorm(dModel, normEps),
-      layer: (_, rng) => ({
-        mixerNorm: new LayerNorm(dModel, normEps),
-        mixer: new Cottention({ ...config, rotary, projection: { bias: false, init } }, rng),
-        mlpNorm: new LayerNorm(dModel, normEps),
-        mlp: new FeedForward(dModel, dInner, rng, { init }, geluTanh),
-      }),
-    })
-  },
+  config: defaults,
+  tiny,
+  recipe: { lr: 3e-3, weightDecay: 0.01, groups: [vectors, { match: /\.normConst$/, weightDecay: 0 }] },
+  build,
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, CottentionConfig>> = {
-  'no positions': { ...paper.tiny, rotaryDims: 0, nLayers: 1, tieEmbeddings: false },
+  'no positions': { ...tiny, rotaryDims: 0, nLayers: 1, tieEmbeddings: false },
 }
 
 export default paper

@@ -1,9 +1,9 @@
 import { DeltaNet } from '@mneme/attention/delta-net'
-import { eluPlusOne, type LanguageModel, type Paper, relu, silu } from '@mneme/core-tensor'
+import { eluPlusOne, type LanguageModel, type Paper, relu, silu, withDefaults } from '@mneme/core-tensor'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { convolutions, type FlaConfig, flaDecoder, flaLayout, inMixer, projections } from './fla.js'
 import { flagOf, numberOf, oneOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 const activations = { silu, relu, elu: eluPlusOne, identity: (x: Tensor): Tensor => x }
 const activationNames = ['silu', 'relu', 'elu', 'identity'] as const
@@ -26,7 +26,7 @@ export interface DeltaNetConfig extends FlaConfig {
   readonly chunk: number
 }
 
-const checkpoint = flaLayout<DeltaNetConfig>({
+const checkpoint = /* @__PURE__ */ flaLayout<DeltaNetConfig>({
   modelType: 'delta_net',
   architecture: 'DeltaNetForCausalLM',
   read: (published) => ({
@@ -55,14 +55,51 @@ const checkpoint = flaLayout<DeltaNetConfig>({
     use_output_norm: true,
     attn_mode: 'chunk',
   }),
-  mixer: [
+  mixer: () => [
     ...projections('q', 'k', 'v', 'b', 'g', 'o'),
     ...convolutions('q', 'k', 'v'),
     inMixer('oNorm.weight', 'o_norm.weight'),
   ],
 })
 
-/** DeltaNet: Schlag et al. 2021, arXiv:2102.11174; Yang et al. 2024, arXiv:2406.06484. */
+const defaults: DeltaNetConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 2,
+  expandK: 1,
+  expandV: 1,
+  convWidth: 4,
+  qkActivation: 'silu',
+  qkNorm: 'length',
+  learnedBeta: true,
+  allowNegEigval: false,
+  outputGate: false,
+  dInner: 176,
+  normEps: 1e-6,
+  chunk: 64,
+  initStd: 0.02,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+function build(config: DeltaNetConfig): LanguageModel {
+  return flaDecoder(config, (projection, rng) => {
+    const qkActivation = activations[config.qkActivation]
+    return new DeltaNet({ ...config, qkActivation, projection }, rng)
+  })
+}
+
+/**
+ * DeltaNet: Schlag et al. 2021, arXiv:2102.11174; Yang et al. 2024, arXiv:2406.06484. `config` is laid over the
+ * defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function deltanet(config: Partial<DeltaNetConfig> = {}): LanguageModel {
+  return build(withDefaults('deltanet', defaults, config))
+}
+
 const paper: Paper<DeltaNetConfig, LanguageModel> = {
   card: {
     key: 'deltanet',
@@ -79,26 +116,7 @@ const paper: Paper<DeltaNetConfig, LanguageModel> = {
     claim:
       'MQAR at 4 to 32 pairs, D = 64: recall above linear attention and gated linear attention at equal state bytes.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    nHeads: 2,
-    expandK: 1,
-    expandV: 1,
-    convWidth: 4,
-    qkActivation: 'silu',
-    qkNorm: 'length',
-    learnedBeta: true,
-    allowNegEigval: false,
-    outputGate: false,
-    dInner: 176,
-    normEps: 1e-6,
-    chunk: 64,
-    initStd: 0.02,
-    tieEmbeddings: false,
-    seed: 0,
-  },
+  config: defaults,
   tiny: {
     vocabulary: 13,
     dModel: 8,
@@ -119,12 +137,8 @@ const paper: Paper<DeltaNetConfig, LanguageModel> = {
     tieEmbeddings: true,
     seed: 0,
   },
-  recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
-  build: (config) =>
-    flaDecoder(config, (projection, rng) => {
-      const qkActivation = activations[config.qkActivation]
-      return new DeltaNet({ ...config, qkActivation, projection }, rng)
-    }),
+  recipe: { lr: 3e-3, weightDecay: 0.1, groups: [vectors] },
+  build,
   checkpoint,
 }
 

@@ -1,7 +1,7 @@
-import type { LanguageModel, Paper } from '@mneme/core-tensor'
+import { type LanguageModel, type Paper, withDefaults } from '@mneme/core-tensor'
 import { WindowHops } from '@mneme/memory/memory-hops'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface MemoryNetworkConfig extends DecoderConfig {
   readonly hops: number
@@ -13,7 +13,33 @@ export interface MemoryNetworkConfig extends DecoderConfig {
   readonly halfRelu: boolean
 }
 
-/** The language model among end-to-end memory networks: Sukhbaatar et al. 2015, arXiv:1503.08895, section 5. */
+const defaults: MemoryNetworkConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 1,
+  hops: 6,
+  slots: 64,
+  tying: 'layerwise',
+  query: 'constant',
+  halfRelu: true,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+function build(config: MemoryNetworkConfig): LanguageModel {
+  return decoder(config, { embeddingStd: 1, norm: null, layer: (_, rng) => ({ mixer: new WindowHops(config, rng) }) })
+}
+
+/**
+ * The language model among end-to-end memory networks: Sukhbaatar et al. 2015, arXiv:1503.08895, section 5. `config`
+ * is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function endToEndMemoryNetworks(config: Partial<MemoryNetworkConfig> = {}): LanguageModel {
+  return build(withDefaults('endToEndMemoryNetworks', defaults, config))
+}
+
 const paper: Paper<MemoryNetworkConfig, LanguageModel> = {
   card: {
     key: 'end-to-end-memory-networks',
@@ -33,18 +59,7 @@ const paper: Paper<MemoryNetworkConfig, LanguageModel> = {
     ],
     claim: 'The novel by characters: more hops at equal width lower the validation loss, 1 against 3 against 6.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 1,
-    hops: 6,
-    slots: 64,
-    tying: 'layerwise',
-    query: 'constant',
-    halfRelu: true,
-    tieEmbeddings: false,
-    seed: 0,
-  },
+  config: defaults,
   tiny: {
     vocabulary: 13,
     dModel: 6,
@@ -57,9 +72,8 @@ const paper: Paper<MemoryNetworkConfig, LanguageModel> = {
     tieEmbeddings: false,
     seed: 0,
   },
-  recipe: { lr: 3e-3, weightDecay: 0.01, groups: withoutVectorDecay },
-  build: (config) =>
-    decoder(config, { embeddingStd: 1, norm: null, layer: (_, rng) => ({ mixer: new WindowHops(config, rng) }) }),
+  recipe: { lr: 3e-3, weightDecay: 0.01, groups: [vectors] },
+  build,
 }
 
 export default paper

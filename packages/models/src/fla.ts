@@ -48,13 +48,16 @@ export interface FlaLayout<C extends FlaConfig> {
   readonly read: (published: PublishedConfig, shared: FlaConfig) => Omit<C, keyof FlaConfig>
   readonly write: (config: C) => PublishedConfig
   /** Where the mixer's parameters stand. */
-  readonly mixer: readonly NameRule[]
+  readonly mixer: () => readonly NameRule[]
+  /** Whether a configuration has a published form; all have where this is absent. */
+  readonly covers?: (config: C) => boolean
 }
 
 /** The published layout of a decoder of flash-linear-attention, from what its mixer adds to the shared one. */
 export function flaLayout<C extends FlaConfig>(layout: FlaLayout<C>): CheckpointLayout<C> {
   return {
     modelTypes: [layout.modelType],
+    ...(layout.covers && { covers: layout.covers }),
     config(published) {
       oneOf(published, 'hidden_act', ['swish', 'silu'], 'swish')
       const dModel = numberOf(published, 'hidden_size')
@@ -86,7 +89,7 @@ export function flaLayout<C extends FlaConfig>(layout: FlaLayout<C>): Checkpoint
     names: () => [
       { path: 'embedding.weight', name: 'model.embeddings.weight' },
       { path: 'body.layers.{i}.mixerNorm.weight', name: 'model.layers.{i}.attn_norm.weight' },
-      ...layout.mixer,
+      ...layout.mixer(),
       { path: 'body.layers.{i}.mlpNorm.weight', name: 'model.layers.{i}.mlp_norm.weight' },
       ...(['gate', 'up', 'down'] as const).map((p) => ({
         path: `body.layers.{i}.mlp.${p}Proj.weight`,

@@ -1,8 +1,8 @@
 import { ForgettingAttention } from '@mneme/attention/forgetting-attention'
-import type { LanguageModel, Paper } from '@mneme/core-tensor'
+import { type LanguageModel, type Paper, withDefaults } from '@mneme/core-tensor'
 import { type FlaConfig, flaDecoder, flaLayout, inMixer, projections } from './fla.js'
 import { flagOf, numberOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface ForgettingTransformerConfig extends FlaConfig {
   readonly nHeads: number
@@ -39,39 +39,81 @@ function build(config: ForgettingTransformerConfig): LanguageModel {
   )
 }
 
-const checkpoint = {
-  ...flaLayout<ForgettingTransformerConfig>({
-    modelType: 'forgetting_transformer',
-    architecture: 'ForgettingTransformerForCausalLM',
-    read(published) {
-      const nHeads = numberOf(published, 'num_heads')
-      return {
-        nHeads,
-        nKvHeads: numberOf(published, 'num_kv_heads', nHeads),
-        qkNorm: flagOf(published, 'qk_norm', false),
-        outputNorm: false,
-        outputGate: flagOf(published, 'use_output_gate', false),
-        kvShift: false,
-        qkvBias: flagOf(published, 'qkv_bias', false),
-      }
-    },
-    write: (config) => ({
-      num_heads: config.nHeads,
-      num_kv_heads: config.nKvHeads,
-      qk_norm: config.qkNorm,
-      use_output_gate: config.outputGate,
-      qkv_bias: config.qkvBias,
-    }),
-    mixer: [
-      ...projections('q', 'k', 'v', 'f', 'g', 'o'),
-      ...['q', 'k', 'v', 'f'].map((p) => inMixer(`${p}Proj.bias`, `${p}_proj.bias`)),
-      ...['q', 'k'].map((p) => inMixer(`${p}Norm.weight`, `${p}_norm.weight`)),
-    ],
+const checkpoint = /* @__PURE__ */ flaLayout<ForgettingTransformerConfig>({
+  modelType: 'forgetting_transformer',
+  architecture: 'ForgettingTransformerForCausalLM',
+  read(published) {
+    const nHeads = numberOf(published, 'num_heads')
+    return {
+      nHeads,
+      nKvHeads: numberOf(published, 'num_kv_heads', nHeads),
+      qkNorm: flagOf(published, 'qk_norm', false),
+      outputNorm: false,
+      outputGate: flagOf(published, 'use_output_gate', false),
+      kvShift: false,
+      qkvBias: flagOf(published, 'qkv_bias', false),
+    }
+  },
+  write: (config) => ({
+    num_heads: config.nHeads,
+    num_kv_heads: config.nKvHeads,
+    qk_norm: config.qkNorm,
+    use_output_gate: config.outputGate,
+    qkv_bias: config.qkvBias,
   }),
-  covers: ({ outputNorm, kvShift }: ForgettingTransformerConfig) => !outputNorm && !kvShift,
+  mixer: () => [
+    ...projections('q', 'k', 'v', 'f', 'g', 'o'),
+    ...['q', 'k', 'v', 'f'].map((p) => inMixer(`${p}Proj.bias`, `${p}_proj.bias`)),
+    ...['q', 'k'].map((p) => inMixer(`${p}Norm.weight`, `${p}_norm.weight`)),
+  ],
+  covers: ({ outputNorm, kvShift }) => !outputNorm && !kvShift,
+})
+
+const defaults: ForgettingTransformerConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 4,
+  nKvHeads: 4,
+  qkNorm: false,
+  outputNorm: false,
+  outputGate: false,
+  kvShift: false,
+  qkvBias: false,
+  dInner: 176,
+  normEps: 1e-6,
+  initStd: 0.02,
+  tieEmbeddings: false,
+  seed: 0,
 }
 
-/** Forgetting transformer: Lin et al. 2025, arXiv:2503.02130. */
+const tiny: ForgettingTransformerConfig = {
+  vocabulary: 13,
+  dModel: 8,
+  nLayers: 2,
+  nHeads: 2,
+  nKvHeads: 1,
+  qkNorm: true,
+  outputNorm: false,
+  outputGate: true,
+  kvShift: false,
+  qkvBias: false,
+  dInner: 8,
+  normEps: 1e-6,
+  initStd: 0.4,
+  tieEmbeddings: true,
+  seed: 0,
+}
+
+/**
+ * Forgetting transformer: Lin et al. 2025, arXiv:2503.02130. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function forgettingTransformer(config: Partial<ForgettingTransformerConfig> = {}): LanguageModel {
+  return build(withDefaults('forgettingTransformer', defaults, config))
+}
+
 const paper: Paper<ForgettingTransformerConfig, LanguageModel> = {
   card: {
     key: 'forgetting-transformer',
@@ -91,48 +133,16 @@ const paper: Paper<ForgettingTransformerConfig, LanguageModel> = {
     claim:
       'Character model of the novel, trained at 64 tokens and tested at 512: the loss stays where that of the transformer rises.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    nHeads: 4,
-    nKvHeads: 4,
-    qkNorm: false,
-    outputNorm: false,
-    outputGate: false,
-    kvShift: false,
-    qkvBias: false,
-    dInner: 176,
-    normEps: 1e-6,
-    initStd: 0.02,
-    tieEmbeddings: false,
-    seed: 0,
-  },
-  tiny: {
-    vocabulary: 13,
-    dModel: 8,
-    nLayers: 2,
-    nHeads: 2,
-    nKvHeads: 1,
-    qkNorm: true,
-    outputNorm: false,
-    outputGate: true,
-    kvShift: false,
-    qkvBias: false,
-    dInner: 8,
-    normEps: 1e-6,
-    initStd: 0.4,
-    tieEmbeddings: true,
-    seed: 0,
-  },
-  recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
+  config: defaults,
+  tiny,
+  recipe: { lr: 3e-3, weightDecay: 0.1, groups: [vectors] },
   build,
   checkpoint,
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, ForgettingTransformerConfig>> = {
-  Pro: { ...paper.tiny, outputNorm: true, kvShift: true },
+  Pro: { ...tiny, outputNorm: true, kvShift: true },
 }
 
 export default paper

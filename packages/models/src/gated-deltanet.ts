@@ -1,8 +1,8 @@
 import { GatedDeltaNet } from '@mneme/attention/gated-delta-net'
-import type { LanguageModel, Paper } from '@mneme/core-tensor'
+import { type LanguageModel, type Paper, withDefaults } from '@mneme/core-tensor'
 import { convolutions, type FlaConfig, flaDecoder, flaLayout, inMixer, projections } from './fla.js'
 import { flagOf, numberOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface GatedDeltaNetConfig extends FlaConfig {
   readonly nHeads: number
@@ -15,7 +15,7 @@ export interface GatedDeltaNetConfig extends FlaConfig {
   readonly chunk: number
 }
 
-const checkpoint = flaLayout<GatedDeltaNetConfig>({
+const checkpoint = /* @__PURE__ */ flaLayout<GatedDeltaNetConfig>({
   modelType: 'gated_deltanet',
   architecture: 'GatedDeltaNetForCausalLM',
   read(published) {
@@ -42,7 +42,7 @@ const checkpoint = flaLayout<GatedDeltaNetConfig>({
     allow_neg_eigval: config.allowNegEigval,
     attn_mode: 'chunk',
   }),
-  mixer: [
+  mixer: () => [
     ...projections('q', 'k', 'v', 'a', 'b', 'g', 'o'),
     ...convolutions('q', 'k', 'v'),
     inMixer('logRate', 'A_log'),
@@ -51,7 +51,38 @@ const checkpoint = flaLayout<GatedDeltaNetConfig>({
   ],
 })
 
-/** Gated DeltaNet: Yang et al. 2024, arXiv:2412.06464. */
+const defaults: GatedDeltaNetConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 2,
+  nVHeads: 2,
+  dHead: 32,
+  expandV: 1,
+  convWidth: 4,
+  outputGate: true,
+  allowNegEigval: false,
+  dInner: 192,
+  normEps: 1e-6,
+  chunk: 64,
+  initStd: 0.02,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+function build(config: GatedDeltaNetConfig): LanguageModel {
+  return flaDecoder(config, (projection, rng) => new GatedDeltaNet({ ...config, projection }, rng))
+}
+
+/**
+ * Gated DeltaNet: Yang et al. 2024, arXiv:2412.06464. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function gatedDeltanet(config: Partial<GatedDeltaNetConfig> = {}): LanguageModel {
+  return build(withDefaults('gatedDeltanet', defaults, config))
+}
+
 const paper: Paper<GatedDeltaNetConfig, LanguageModel> = {
   card: {
     key: 'gated-deltanet',
@@ -69,24 +100,7 @@ const paper: Paper<GatedDeltaNetConfig, LanguageModel> = {
     claim:
       'MQAR at 4 to 32 pairs, D = 64, one head of K = 32: recall above linear attention and gated linear attention at equal state bytes.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    nHeads: 2,
-    nVHeads: 2,
-    dHead: 32,
-    expandV: 1,
-    convWidth: 4,
-    outputGate: true,
-    allowNegEigval: false,
-    dInner: 192,
-    normEps: 1e-6,
-    chunk: 64,
-    initStd: 0.02,
-    tieEmbeddings: false,
-    seed: 0,
-  },
+  config: defaults,
   tiny: {
     vocabulary: 13,
     dModel: 6,
@@ -105,8 +119,8 @@ const paper: Paper<GatedDeltaNetConfig, LanguageModel> = {
     tieEmbeddings: true,
     seed: 0,
   },
-  recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
-  build: (config) => flaDecoder(config, (projection, rng) => new GatedDeltaNet({ ...config, projection }, rng)),
+  recipe: { lr: 3e-3, weightDecay: 0.1, groups: [vectors] },
+  build,
   checkpoint,
 }
 

@@ -9,12 +9,13 @@ import {
   type Rng,
   type SequenceMixer,
   type TokenMap,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { GateLoop } from '@mneme/recurrent/gateloop'
 import { SimpleGateLoop } from '@mneme/recurrent/simple-gateloop'
 import { type DecoderConfig, decoder } from './decoder.js'
 import { flagOf, numberOf, oneOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface GateloopConfig extends DecoderConfig {
   /** Linear attention with gated transitions, or its plainest form: one real gate a channel, no output map. */
@@ -127,7 +128,51 @@ const checkpoint: CheckpointLayout<GateloopConfig> = {
   },
 }
 
-/** GateLoop: Katsch 2023, arXiv:2311.01927. */
+const defaults: GateloopConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  variant: 'gateloop',
+  dInner: 64,
+  nHeads: 64,
+  transition: 'complex',
+  outputGate: true,
+  subNorm: false,
+  gateGradient: 1,
+  ffMult: 4,
+  postNorm: false,
+  chunk: 64,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+const tiny: GateloopConfig = {
+  vocabulary: 13,
+  dModel: 6,
+  nLayers: 2,
+  variant: 'gateloop',
+  dInner: 8,
+  nHeads: 4,
+  transition: 'polar',
+  outputGate: true,
+  subNorm: true,
+  gateGradient: 1,
+  ffMult: 2,
+  postNorm: false,
+  chunk: 4,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+/**
+ * GateLoop: Katsch 2023, arXiv:2311.01927. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function gateloop(config: Partial<GateloopConfig> = {}): LanguageModel {
+  return build(withDefaults('gateloop', defaults, config))
+}
+
 const paper: Paper<GateloopConfig, LanguageModel> = {
   card: {
     key: 'gateloop',
@@ -149,44 +194,12 @@ const paper: Paper<GateloopConfig, LanguageModel> = {
     claim:
       'Memory horizon (answers depend on the tokens since the last reset symbol): transitions that the token decides on beat the same model with constant ones.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    variant: 'gateloop',
-    dInner: 64,
-    nHeads: 64,
-    transition: 'complex',
-    outputGate: true,
-    subNorm: false,
-    gateGradient: 1,
-    ffMult: 4,
-    postNorm: false,
-    chunk: 64,
-    tieEmbeddings: false,
-    seed: 0,
-  },
-  tiny: {
-    vocabulary: 13,
-    dModel: 6,
-    nLayers: 2,
-    variant: 'gateloop',
-    dInner: 8,
-    nHeads: 4,
-    transition: 'polar',
-    outputGate: true,
-    subNorm: true,
-    gateGradient: 1,
-    ffMult: 2,
-    postNorm: false,
-    chunk: 4,
-    tieEmbeddings: false,
-    seed: 0,
-  },
+  config: defaults,
+  tiny,
   recipe: {
     lr: 3e-3,
     weightDecay: 0.05,
-    groups: withoutVectorDecay,
+    groups: [vectors],
   },
   build,
   checkpoint,
@@ -195,7 +208,7 @@ const paper: Paper<GateloopConfig, LanguageModel> = {
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, GateloopConfig>> = {
   'one number a channel, norms behind': {
-    ...paper.tiny,
+    ...tiny,
     dInner: 6,
     nHeads: 6,
     transition: 'complex',
@@ -203,7 +216,7 @@ export const moreTiny: Readonly<Record<string, GateloopConfig>> = {
     subNorm: false,
     postNorm: true,
   },
-  'the plainest form': { ...paper.tiny, variant: 'simple', ffMult: 0, tieEmbeddings: true },
+  'the plainest form': { ...tiny, variant: 'simple', ffMult: 0, tieEmbeddings: true },
 }
 
 export default paper

@@ -1,8 +1,8 @@
 import { GLA } from '@mneme/attention/gated-linear-attention'
-import type { LanguageModel, Paper } from '@mneme/core-tensor'
+import { type LanguageModel, type Paper, withDefaults } from '@mneme/core-tensor'
 import { convolutions, type FlaConfig, flaDecoder, flaLayout, inMixer, projections } from './fla.js'
 import { flagOf, numberOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface GlaConfig extends FlaConfig {
   readonly nHeads: number
@@ -23,7 +23,7 @@ export interface GlaConfig extends FlaConfig {
   readonly chunk: number
 }
 
-const checkpoint = flaLayout<GlaConfig>({
+const checkpoint = /* @__PURE__ */ flaLayout<GlaConfig>({
   modelType: 'gla',
   architecture: 'GLAForCausalLM',
   read(published) {
@@ -55,7 +55,7 @@ const checkpoint = flaLayout<GlaConfig>({
     use_output_gate: config.outputGate,
     attn_mode: 'chunk',
   }),
-  mixer: [
+  mixer: () => [
     ...projections('q', 'k', 'v', 'g', 'o'),
     ...convolutions('q', 'k', 'v'),
     ...['weight', 'bias'].map((p) => inMixer(`gkProj.{j}.${p}`, `gk_proj.{j}.${p}`)),
@@ -63,7 +63,40 @@ const checkpoint = flaLayout<GlaConfig>({
   ],
 })
 
-/** Gated linear attention: Yang et al. 2023, arXiv:2312.06635. */
+const defaults: GlaConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 2,
+  nKvHeads: 2,
+  expandK: 1,
+  expandV: 1,
+  gateRank: 16,
+  gateTemperature: 16,
+  minLogDecay: null,
+  convWidth: 4,
+  outputGate: true,
+  dInner: 176,
+  normEps: 1e-6,
+  chunk: 64,
+  initStd: 0.02,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+function build(config: GlaConfig): LanguageModel {
+  return flaDecoder(config, (projection, rng) => new GLA({ ...config, featureMap: null, projection }, rng))
+}
+
+/**
+ * Gated linear attention: Yang et al. 2023, arXiv:2312.06635. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function gla(config: Partial<GlaConfig> = {}): LanguageModel {
+  return build(withDefaults('gla', defaults, config))
+}
+
 const paper: Paper<GlaConfig, LanguageModel> = {
   card: {
     key: 'gla',
@@ -79,26 +112,7 @@ const paper: Paper<GlaConfig, LanguageModel> = {
     differs: ["Layer and block are those of the authors' library."],
     claim: 'MQAR at 4 to 32 pairs, D = 64: recall above linear attention without gates and below the delta rule.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    nHeads: 2,
-    nKvHeads: 2,
-    expandK: 1,
-    expandV: 1,
-    gateRank: 16,
-    gateTemperature: 16,
-    minLogDecay: null,
-    convWidth: 4,
-    outputGate: true,
-    dInner: 176,
-    normEps: 1e-6,
-    chunk: 64,
-    initStd: 0.02,
-    tieEmbeddings: false,
-    seed: 0,
-  },
+  config: defaults,
   tiny: {
     vocabulary: 13,
     dModel: 8,
@@ -119,8 +133,8 @@ const paper: Paper<GlaConfig, LanguageModel> = {
     tieEmbeddings: true,
     seed: 0,
   },
-  recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
-  build: (config) => flaDecoder(config, (projection, rng) => new GLA({ ...config, featureMap: null, projection }, rng)),
+  recipe: { lr: 3e-3, weightDecay: 0.1, groups: [vectors] },
+  build,
   checkpoint,
 }
 

@@ -10,11 +10,12 @@ import {
   type Rng,
   type SequenceMixer,
   SwiGLU,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { RgLruBlock } from '@mneme/recurrent/rg-lru-block'
 import { type DecoderConfig, decoder } from './decoder.js'
 import { checkpoint } from './griffin-checkpoint.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface GriffinConfig extends DecoderConfig {
   /** What mixes time in each layer, over and over; Hawk is 'recurrent' alone. */
@@ -89,7 +90,63 @@ function bfloat16(x: number): number {
   return new Float32Array(Uint32Array.of(rounded >>> 0).buffer)[0] as number
 }
 
-/** Griffin and Hawk: De et al. 2024, arXiv:2402.19427. */
+const defaults: GriffinConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 3,
+  pattern: ['recurrent', 'recurrent', 'attention'],
+  nHeads: 4,
+  nKvHeads: 1,
+  dHead: 16,
+  window: 65,
+  rotaryShare: 0.5,
+  ropeBase: 10000,
+  attentionBias: false,
+  dRecurrent: 64,
+  convWidth: 4,
+  dInner: 192,
+  normEps: 1e-6,
+  scaleEmbeddings: false,
+  scoreCap: 0,
+  paddingId: null,
+  layout: 'deepmind',
+  tieEmbeddings: true,
+  seed: 0,
+}
+
+const tiny: GriffinConfig = {
+  vocabulary: 13,
+  dModel: 8,
+  nLayers: 3,
+  pattern: ['recurrent', 'attention'],
+  nHeads: 2,
+  nKvHeads: 1,
+  dHead: 4,
+  window: 6,
+  rotaryShare: 0.5,
+  ropeBase: 10000,
+  attentionBias: false,
+  dRecurrent: 6,
+  convWidth: 4,
+  dInner: 8,
+  normEps: 1e-6,
+  scaleEmbeddings: true,
+  scoreCap: 5,
+  paddingId: null,
+  layout: 'deepmind',
+  tieEmbeddings: true,
+  seed: 0,
+}
+
+/**
+ * Griffin and Hawk: De et al. 2024, arXiv:2402.19427. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function griffin(config: Partial<GriffinConfig> = {}): LanguageModel {
+  return build(withDefaults('griffin', defaults, config))
+}
+
 const paper: Paper<GriffinConfig, LanguageModel> = {
   card: {
     key: 'griffin',
@@ -112,56 +169,12 @@ const paper: Paper<GriffinConfig, LanguageModel> = {
     claim:
       'Character model of the novel trained at T = 256 and read at T = 1024: attention without a window gets worse, Griffin and Hawk do not.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 3,
-    pattern: ['recurrent', 'recurrent', 'attention'],
-    nHeads: 4,
-    nKvHeads: 1,
-    dHead: 16,
-    window: 65,
-    rotaryShare: 0.5,
-    ropeBase: 10000,
-    attentionBias: false,
-    dRecurrent: 64,
-    convWidth: 4,
-    dInner: 192,
-    normEps: 1e-6,
-    scaleEmbeddings: false,
-    scoreCap: 0,
-    paddingId: null,
-    layout: 'deepmind',
-    tieEmbeddings: true,
-    seed: 0,
-  },
-  tiny: {
-    vocabulary: 13,
-    dModel: 8,
-    nLayers: 3,
-    pattern: ['recurrent', 'attention'],
-    nHeads: 2,
-    nKvHeads: 1,
-    dHead: 4,
-    window: 6,
-    rotaryShare: 0.5,
-    ropeBase: 10000,
-    attentionBias: false,
-    dRecurrent: 6,
-    convWidth: 4,
-    dInner: 8,
-    normEps: 1e-6,
-    scaleEmbeddings: true,
-    scoreCap: 5,
-    paddingId: null,
-    layout: 'deepmind',
-    tieEmbeddings: true,
-    seed: 0,
-  },
+  config: defaults,
+  tiny,
   recipe: {
     lr: 3e-3,
     weightDecay: 0.1,
-    groups: [...withoutVectorDecay, { match: /\.(lambda|\w+GateBias)$/, weightDecay: 0 }],
+    groups: [vectors, { match: /\.(lambda|\w+GateBias)$/, weightDecay: 0 }],
   },
   build,
   checkpoint,
@@ -170,7 +183,7 @@ const paper: Paper<GriffinConfig, LanguageModel> = {
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, GriffinConfig>> = {
   'names of transformers': {
-    ...paper.tiny,
+    ...tiny,
     pattern: ['attention', 'recurrent'],
     nLayers: 2,
     nKvHeads: 2,
@@ -178,7 +191,7 @@ export const moreTiny: Readonly<Record<string, GriffinConfig>> = {
     layout: 'huggingface',
     tieEmbeddings: false,
   },
-  Hawk: { ...paper.tiny, pattern: ['recurrent'], scaleEmbeddings: false, scoreCap: 0 },
+  Hawk: { ...tiny, pattern: ['recurrent'], scaleEmbeddings: false, scoreCap: 0 },
 }
 
 export default paper

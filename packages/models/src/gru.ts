@@ -1,8 +1,8 @@
-import { FeedForward, type LanguageModel, type Paper, RMSNorm } from '@mneme/core-tensor'
+import { FeedForward, type LanguageModel, type Paper, RMSNorm, withDefaults } from '@mneme/core-tensor'
 import { GRU } from '@mneme/recurrent/gru'
 import { LSTM } from '@mneme/recurrent/lstm'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface GruConfig extends DecoderConfig {
   readonly cell: 'GRU' | 'LSTM'
@@ -46,7 +46,16 @@ export const moreTiny: Readonly<Record<string, GruConfig>> = {
   'LSTM, as wide as the model': { ...tiny, cell: 'LSTM', dHidden: 6 },
 }
 
-/** GRU and LSTM language models, the cells that newer ones are measured against: Cho et al. 2014, arXiv:1406.1078. */
+/**
+ * GRU and LSTM language models, the cells that newer ones are measured against: Cho et al. 2014, arXiv:1406.1078.
+ * `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function gru(config: Partial<GruConfig> = {}): LanguageModel {
+  return build(withDefaults('gru', defaults, config))
+}
+
 const paper: Paper<GruConfig, LanguageModel> = {
   card: {
     key: 'gru',
@@ -69,7 +78,7 @@ const paper: Paper<GruConfig, LanguageModel> = {
   },
   config: defaults,
   tiny,
-  recipe: { lr: 3e-3, weightDecay: 0.01, groups: withoutVectorDecay },
+  recipe: { lr: 3e-3, weightDecay: 0.01, groups: [vectors] },
   build,
 }
 

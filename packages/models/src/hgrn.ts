@@ -1,10 +1,10 @@
-import { type LanguageModel, type Paper, parameter } from '@mneme/core-tensor'
+import { type LanguageModel, type Paper, parameter, withDefaults } from '@mneme/core-tensor'
 import { HGRN } from '@mneme/recurrent/hgrn'
 import { LowerBound } from '@mneme/recurrent/lower-bound'
 import { type Variable, zeros } from '@tensorflow/tfjs-core'
 import { convolutions, type FlaConfig, flaDecoder, flaLayout, inMixer, projections } from './fla.js'
 import { flagOf, numberOf, oneOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface HgrnConfig extends FlaConfig {
   /** Whether forget gates have a lower bound that rises with depth. */
@@ -22,7 +22,7 @@ function build(config: HgrnConfig): LanguageModel {
   })
 }
 
-const checkpoint = flaLayout<HgrnConfig>({
+const checkpoint = /* @__PURE__ */ flaLayout<HgrnConfig>({
   modelType: 'hgrn',
   architecture: 'HGRNForCausalLM',
   read(published) {
@@ -39,7 +39,7 @@ const checkpoint = flaLayout<HgrnConfig>({
     conv_size: convWidth > 0 ? convWidth : 4,
     attn_mode: 'fused_recurrent',
   }),
-  mixer: [
+  mixer: () => [
     ...projections('i', 'f', 'g', 'o'),
     ...convolutions('i', 'f'),
     inMixer('gNorm.weight', 'g_norm.weight'),
@@ -47,7 +47,28 @@ const checkpoint = flaLayout<HgrnConfig>({
   ],
 })
 
-/** HGRN: Qin et al. 2023, arXiv:2311.04823. */
+const defaults: HgrnConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  lowerBound: true,
+  convWidth: 0,
+  dInner: 176,
+  normEps: 1e-6,
+  initStd: 0.02,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+/**
+ * HGRN: Qin et al. 2023, arXiv:2311.04823. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function hgrn(config: Partial<HgrnConfig> = {}): LanguageModel {
+  return build(withDefaults('hgrn', defaults, config))
+}
+
 const paper: Paper<HgrnConfig, LanguageModel> = {
   card: {
     key: 'hgrn',
@@ -67,18 +88,7 @@ const paper: Paper<HgrnConfig, LanguageModel> = {
     claim:
       'Character model of the novel with lower bounds against none (b = 0) at equal parameters: a lower validation loss with them.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    lowerBound: true,
-    convWidth: 0,
-    dInner: 176,
-    normEps: 1e-6,
-    initStd: 0.02,
-    tieEmbeddings: false,
-    seed: 0,
-  },
+  config: defaults,
   tiny: {
     vocabulary: 13,
     dModel: 6,
@@ -94,7 +104,7 @@ const paper: Paper<HgrnConfig, LanguageModel> = {
   recipe: {
     lr: 3e-3,
     weightDecay: 0.1,
-    groups: [...withoutVectorDecay, { match: /\.gamma$/, weightDecay: 0 }],
+    groups: [vectors, { match: /\.gamma$/, weightDecay: 0 }],
   },
   build,
   checkpoint,

@@ -1,10 +1,10 @@
-import { type LanguageModel, type Paper, parameter } from '@mneme/core-tensor'
+import { type LanguageModel, type Paper, parameter, withDefaults } from '@mneme/core-tensor'
 import { HGRN2 } from '@mneme/recurrent/hgrn2'
 import { LowerBound } from '@mneme/recurrent/lower-bound'
 import { zeros } from '@tensorflow/tfjs-core'
 import { convolutions, type FlaConfig, flaDecoder, flaLayout, inMixer, projections } from './fla.js'
 import { flagOf, numberOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface Hgrn2Config extends FlaConfig {
   /** Width of a head's keys: numbers of state for each channel. */
@@ -28,7 +28,7 @@ function build(config: Hgrn2Config): LanguageModel {
   })
 }
 
-const checkpoint = flaLayout<Hgrn2Config>({
+const checkpoint = /* @__PURE__ */ flaLayout<Hgrn2Config>({
   modelType: 'hgrn2',
   architecture: 'HGRN2ForCausalLM',
   read(published, { dModel }) {
@@ -48,7 +48,7 @@ const checkpoint = flaLayout<Hgrn2Config>({
     conv_size: convWidth > 0 ? convWidth : 4,
     attn_mode: 'chunk',
   }),
-  mixer: [
+  mixer: () => [
     ...projections('q', 'f', 'i', 'o'),
     ...convolutions('q', 'f', 'i'),
     inMixer('gNorm.weight', 'g_norm.weight'),
@@ -56,7 +56,30 @@ const checkpoint = flaLayout<Hgrn2Config>({
   ],
 })
 
-/** HGRN2: Qin et al. 2024, arXiv:2404.07904. */
+const defaults: Hgrn2Config = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  expansion: 32,
+  lowerBound: true,
+  convWidth: 0,
+  dInner: 176,
+  normEps: 1e-6,
+  chunk: 64,
+  initStd: 0.02,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+/**
+ * HGRN2: Qin et al. 2024, arXiv:2404.07904. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function hgrn2(config: Partial<Hgrn2Config> = {}): LanguageModel {
+  return build(withDefaults('hgrn2', defaults, config))
+}
+
 const paper: Paper<Hgrn2Config, LanguageModel> = {
   card: {
     key: 'hgrn2',
@@ -74,20 +97,7 @@ const paper: Paper<Hgrn2Config, LanguageModel> = {
     ],
     claim: 'MQAR at D = 64, heads 1, 8 and 32 wide: recall rises with the state.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    expansion: 32,
-    lowerBound: true,
-    convWidth: 0,
-    dInner: 176,
-    normEps: 1e-6,
-    chunk: 64,
-    initStd: 0.02,
-    tieEmbeddings: false,
-    seed: 0,
-  },
+  config: defaults,
   tiny: {
     vocabulary: 13,
     dModel: 6,
@@ -102,7 +112,7 @@ const paper: Paper<Hgrn2Config, LanguageModel> = {
     tieEmbeddings: true,
     seed: 0,
   },
-  recipe: { lr: 3e-3, weightDecay: 0.1, groups: [...withoutVectorDecay, { match: /\.gamma$/, weightDecay: 0 }] },
+  recipe: { lr: 3e-3, weightDecay: 0.1, groups: [vectors, { match: /\.gamma$/, weightDecay: 0 }] },
   build,
   checkpoint,
 }

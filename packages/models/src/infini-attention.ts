@@ -12,9 +12,10 @@ import {
   Rng,
   residualStack,
   SwiGLU,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { flagOf, numberOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface InfiniConfig extends BaseConfig {
   readonly dModel: number
@@ -146,7 +147,25 @@ export const moreTiny: Readonly<Record<string, InfiniConfig>> = {
   port: { ...tiny, deltaRule: true, gateOn: 'local', gateFirst: false, gateInit: 1, storedFrequencies: true },
 }
 
-/** Infini-attention: Munkhdalai et al. 2024, arXiv:2404.07143. */
+const defaults: InfiniConfig = {
+  ...tiny,
+  vocabulary: 256,
+  dModel: 64,
+  nHeads: 4,
+  dHead: 16,
+  dInner: 176,
+  segment: 64,
+}
+
+/**
+ * Infini-attention: Munkhdalai et al. 2024, arXiv:2404.07143. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function infiniAttention(config: Partial<InfiniConfig> = {}): LanguageModel {
+  return build(withDefaults('infiniAttention', defaults, config))
+}
+
 const paper: Paper<InfiniConfig, LanguageModel> = {
   card: {
     key: 'infini-attention',
@@ -170,21 +189,13 @@ const paper: Paper<InfiniConfig, LanguageModel> = {
     claim:
       'Pass-key retrieval, segments of 64, T = 1024, 2 layers: solved, where sliding-window attention of the same state is at chance.',
   },
-  config: {
-    ...tiny,
-    vocabulary: 256,
-    dModel: 64,
-    nHeads: 4,
-    dHead: 16,
-    dInner: 176,
-    segment: 64,
-  },
+  config: defaults,
   tiny,
   // many runs do not converge unless the gates learn fast
   recipe: {
     lr: 3e-3,
     weightDecay: 0.01,
-    groups: [{ match: /\.mixer\.gate$/, lrScale: 10, weightDecay: 0 }, ...withoutVectorDecay],
+    groups: [{ match: /\.mixer\.gate$/, lrScale: 10, weightDecay: 0 }, vectors],
   },
   build,
   checkpoint,

@@ -15,11 +15,12 @@ import {
   type State,
   sessionOf,
   type TokenModel,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { cast, concat, fill, gather, slice, type Tensor, tensor1d } from '@tensorflow/tfjs-core'
 import { type LlamaConfig, llamaBuffers, llamaDecoder, llamaNames, publishLlama, readLlama } from './llama.js'
 import { numberOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 /** A Llama with a key head for each query head and no window. */
 export interface LandmarkConfig extends Omit<LlamaConfig, 'nKvHeads' | 'window'> {
@@ -125,7 +126,8 @@ const checkpoint: CheckpointLayout<LandmarkConfig> = {
       mem_id: vocabulary - 1,
     }
   },
-  names: ({ inserts }) => (inserts ? llamaNames.map((rule) => ({ ...rule, path: `inner.${rule.path}` })) : llamaNames),
+  names: ({ inserts }) =>
+    inserts ? llamaNames().map((rule) => ({ ...rule, path: `inner.${rule.path}` })) : llamaNames(),
   ignore: llamaBuffers,
 }
 
@@ -167,7 +169,15 @@ export const moreTiny: Readonly<Record<string, LandmarkConfig>> = {
   'landmarks in the text': { ...tiny, inserts: false, block: 4 },
 }
 
-/** Landmark attention: Mohtashami and Jaggi 2023, arXiv:2305.16300. */
+/**
+ * Landmark attention: Mohtashami and Jaggi 2023, arXiv:2305.16300. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function landmarkAttention(config: Partial<LandmarkConfig> = {}): TokenModel {
+  return build(withDefaults('landmarkAttention', defaults, config))
+}
+
 const paper: Paper<LandmarkConfig> = {
   card: {
     key: 'landmark-attention',
@@ -193,7 +203,7 @@ const paper: Paper<LandmarkConfig> = {
   },
   config: defaults,
   tiny,
-  recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
+  recipe: { lr: 3e-3, weightDecay: 0.1, groups: [vectors] },
   build,
   checkpoint,
 }

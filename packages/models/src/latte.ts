@@ -7,9 +7,10 @@ import {
   type LinearOptions,
   normal,
   type Paper,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface LatteConfig extends DecoderConfig {
   readonly nHeads: number
@@ -27,7 +28,45 @@ export interface LatteConfig extends DecoderConfig {
 /** Deviation of one over the root of the inputs, whatever the map. */
 const lecun: NonNullable<LinearOptions['init']> = (rng, shape) => normal(rng, shape, (shape[1] as number) ** -0.5)
 
-/** Latent attention: Dolga et al. 2024, arXiv:2402.17512. */
+const defaults: LatteConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 4,
+  slots: 64,
+  scale: 1,
+  dInner: 256,
+  normEps: 1e-5,
+  initStd: 0.02,
+  chunk: 64,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+function build(config: LatteConfig): LanguageModel {
+  const { dModel, dInner, normEps, initStd } = config
+  return decoder(config, {
+    embeddingStd: initStd,
+    headStd: initStd,
+    norm: new LayerNorm(dModel, normEps),
+    layer: (_, rng) => ({
+      mixerNorm: new LayerNorm(dModel, normEps),
+      mixer: new Latte({ ...config, projection: { bias: false, init: lecun } }, rng),
+      mlpNorm: new LayerNorm(dModel, normEps),
+      mlp: new FeedForward(dModel, dInner, rng, { init: lecun }, gelu),
+    }),
+  })
+}
+
+/**
+ * Latent attention: Dolga et al. 2024, arXiv:2402.17512. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function latte(config: Partial<LatteConfig> = {}): LanguageModel {
+  return build(withDefaults('latte', defaults, config))
+}
+
 const paper: Paper<LatteConfig, LanguageModel> = {
   card: {
     key: 'latte',
@@ -49,20 +88,7 @@ const paper: Paper<LatteConfig, LanguageModel> = {
     claim:
       'Character model of the novel at T = 512 against softmax and linear attention: a loss between the two, and time a step that grows in proportion to T.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    nHeads: 4,
-    slots: 64,
-    scale: 1,
-    dInner: 256,
-    normEps: 1e-5,
-    initStd: 0.02,
-    chunk: 64,
-    tieEmbeddings: false,
-    seed: 0,
-  },
+  config: defaults,
   tiny: {
     vocabulary: 13,
     dModel: 6,
@@ -77,21 +103,8 @@ const paper: Paper<LatteConfig, LanguageModel> = {
     tieEmbeddings: true,
     seed: 0,
   },
-  recipe: { lr: 3e-3, weightDecay: 0.01, groups: withoutVectorDecay },
-  build(config) {
-    const { dModel, dInner, normEps, initStd } = config
-    return decoder(config, {
-      embeddingStd: initStd,
-      headStd: initStd,
-      norm: new LayerNorm(dModel, normEps),
-      layer: (_, rng) => ({
-        mixerNorm: new LayerNorm(dModel, normEps),
-        mixer: new Latte({ ...config, projection: { bias: false, init: lecun } }, rng),
-        mlpNorm: new LayerNorm(dModel, normEps),
-        mlp: new FeedForward(dModel, dInner, rng, { init: lecun }, gelu),
-      }),
-    })
-  },
+  recipe: { lr: 3e-3, weightDecay: 0.01, groups: [vectors] },
+  build,
 }
 
 export default paper

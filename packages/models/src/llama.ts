@@ -129,7 +129,7 @@ export const publishLlama = (config: LlamaConfig): PublishedConfig => ({
   ...(config.window > 0 && { sliding_window: config.window }),
 })
 
-export const llamaNames: readonly NameRule[] = [
+export const llamaNames = (): readonly NameRule[] => [
   { path: 'embedding.weight', name: 'model.embed_tokens.weight' },
   { path: 'body.layers.{i}.mixerNorm.weight', name: 'model.layers.{i}.input_layernorm.weight' },
   ...(['q', 'k', 'v', 'o'] as const).flatMap((p) =>

@@ -6,11 +6,12 @@ import {
   type Paper,
   RMSNorm,
   SwiGLU,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { DiscreteMamba2 } from '@mneme/recurrent/discrete-mamba2'
 import { type DecoderConfig, decoder } from './decoder.js'
 import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface LlambaConfig extends DecoderConfig {
   /** Heads of values, and their width. */
@@ -135,7 +136,55 @@ const checkpoint: CheckpointLayout<LlambaConfig> = {
   },
 }
 
-/** Llamba: Bick et al. 2025, arXiv:2502.14458. */
+const defaults: LlambaConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 4,
+  dHead: 16,
+  nGroups: 4,
+  dState: 16,
+  convWidth: 4,
+  activation: 'identity',
+  bias: false,
+  dInner: 176,
+  mlpBias: false,
+  normEps: 1e-5,
+  chunk: 64,
+  initStd: 0.02,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+const tiny: LlambaConfig = {
+  vocabulary: 13,
+  dModel: 6,
+  nLayers: 2,
+  nHeads: 4,
+  dHead: 3,
+  nGroups: 2,
+  dState: 3,
+  convWidth: 3,
+  activation: 'identity',
+  bias: false,
+  dInner: 8,
+  mlpBias: false,
+  normEps: 1e-5,
+  chunk: 4,
+  initStd: 0.4,
+  tieEmbeddings: true,
+  seed: 0,
+}
+
+/**
+ * Llamba: Bick et al. 2025, arXiv:2502.14458. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function llamba(config: Partial<LlambaConfig> = {}): LanguageModel {
+  return build(withDefaults('llamba', defaults, config))
+}
+
 const paper: Paper<LlambaConfig, LanguageModel> = {
   card: {
     key: 'llamba',
@@ -155,48 +204,12 @@ const paper: Paper<LlambaConfig, LanguageModel> = {
     claim:
       'A student of two layers of attention on the novel: distilled in three stages, a lower loss than distilled from scores alone in as many steps.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    nHeads: 4,
-    dHead: 16,
-    nGroups: 4,
-    dState: 16,
-    convWidth: 4,
-    activation: 'identity',
-    bias: false,
-    dInner: 176,
-    mlpBias: false,
-    normEps: 1e-5,
-    chunk: 64,
-    initStd: 0.02,
-    tieEmbeddings: false,
-    seed: 0,
-  },
-  tiny: {
-    vocabulary: 13,
-    dModel: 6,
-    nLayers: 2,
-    nHeads: 4,
-    dHead: 3,
-    nGroups: 2,
-    dState: 3,
-    convWidth: 3,
-    activation: 'identity',
-    bias: false,
-    dInner: 8,
-    mlpBias: false,
-    normEps: 1e-5,
-    chunk: 4,
-    initStd: 0.4,
-    tieEmbeddings: true,
-    seed: 0,
-  },
+  config: defaults,
+  tiny,
   recipe: {
     lr: 3e-3,
     weightDecay: 0.1,
-    groups: [...withoutVectorDecay, { match: /\.(gateBias|skip)$/, weightDecay: 0 }],
+    groups: [vectors, { match: /\.(gateBias|skip)$/, weightDecay: 0 }],
   },
   build,
   checkpoint,
@@ -205,7 +218,7 @@ const paper: Paper<LlambaConfig, LanguageModel> = {
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, LlambaConfig>> = {
   'activated, with biases': {
-    ...paper.tiny,
+    ...tiny,
     nLayers: 1,
     activation: 'silu',
     bias: true,

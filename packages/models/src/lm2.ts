@@ -14,11 +14,12 @@ import {
   type SequenceMixer,
   type State,
   SwiGLU,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { GatedMemoryBank, type GatedMemoryBankState } from '@mneme/memory/gated-memory-bank'
 import { add, type Tensor } from '@tensorflow/tfjs-core'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface Lm2Config extends DecoderConfig {
   readonly nHeads: number
@@ -114,7 +115,28 @@ export const moreTiny: Readonly<Record<string, Lm2Config>> = {
   "gates of the authors' program": { ...tiny, form: 'code', slots: 3, tieEmbeddings: false },
 }
 
-/** LM2: Kang et al. 2025, arXiv:2502.06049. */
+const defaults: Lm2Config = {
+  ...tiny,
+  vocabulary: 256,
+  dModel: 64,
+  nHeads: 4,
+  nKvHeads: 4,
+  dHead: 16,
+  dInner: 176,
+  slots: 64,
+  memoryHeads: 4,
+  initStd: 0.02,
+}
+
+/**
+ * LM2: Kang et al. 2025, arXiv:2502.06049. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function lm2(config: Partial<Lm2Config> = {}): LanguageModel {
+  return build(withDefaults('lm2', defaults, config))
+}
+
 const paper: Paper<Lm2Config, LanguageModel> = {
   card: {
     key: 'lm2',
@@ -138,23 +160,12 @@ const paper: Paper<Lm2Config, LanguageModel> = {
     claim:
       'BABILong qa1 and qa2 at 0.5 to 2 thousand tokens, D = 64: above the same decoder without a bank, and above a recurrent memory transformer.',
   },
-  config: {
-    ...tiny,
-    vocabulary: 256,
-    dModel: 64,
-    nHeads: 4,
-    nKvHeads: 4,
-    dHead: 16,
-    dInner: 176,
-    slots: 64,
-    memoryHeads: 4,
-    initStd: 0.02,
-  },
+  config: defaults,
   tiny,
   recipe: {
     lr: 3e-3,
     weightDecay: 0.1,
-    groups: [...withoutVectorDecay, { match: /\.(inputWeight|inputBias|forgetBias)$/, weightDecay: 0 }],
+    groups: [vectors, { match: /\.(inputWeight|inputBias|forgetBias)$/, weightDecay: 0 }],
   },
   build,
 }

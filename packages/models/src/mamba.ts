@@ -1,9 +1,16 @@
-import { type CheckpointLayout, type LanguageModel, normalInit, type Paper, RMSNorm } from '@mneme/core-tensor'
+import {
+  type CheckpointLayout,
+  type LanguageModel,
+  normalInit,
+  type Paper,
+  RMSNorm,
+  withDefaults,
+} from '@mneme/core-tensor'
 import { Mamba } from '@mneme/recurrent/mamba'
 import { type DecoderConfig, decoder } from './decoder.js'
 import { inMixer, type MambaShared, readShared, sharedNames, writeShared } from './mamba-layout.js'
 import { flagOf, numberOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface MambaConfig extends DecoderConfig, MambaShared {
   /** Channels of the scan. */
@@ -57,7 +64,31 @@ const checkpoint: CheckpointLayout<MambaConfig> = {
   ],
 }
 
-/** Mamba: Gu and Dao 2023, arXiv:2312.00752. */
+const defaults: MambaConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  dInner: 128,
+  dState: 16,
+  dtRank: 4,
+  convWidth: 4,
+  convBias: true,
+  bias: false,
+  normEps: 1e-5,
+  initStd: 0.02,
+  tieEmbeddings: true,
+  seed: 0,
+}
+
+/**
+ * Mamba: Gu and Dao 2023, arXiv:2312.00752. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function mamba(config: Partial<MambaConfig> = {}): LanguageModel {
+  return build(withDefaults('mamba', defaults, config))
+}
+
 const paper: Paper<MambaConfig, LanguageModel> = {
   card: {
     key: 'mamba',
@@ -76,21 +107,7 @@ const paper: Paper<MambaConfig, LanguageModel> = {
     claim:
       'Selective copying and induction heads: a selective scan solves both beyond the trained length, where fixed transitions (S4D) stay near chance on the first.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    dInner: 128,
-    dState: 16,
-    dtRank: 4,
-    convWidth: 4,
-    convBias: true,
-    bias: false,
-    normEps: 1e-5,
-    initStd: 0.02,
-    tieEmbeddings: true,
-    seed: 0,
-  },
+  config: defaults,
   tiny: {
     vocabulary: 13,
     dModel: 6,
@@ -109,7 +126,7 @@ const paper: Paper<MambaConfig, LanguageModel> = {
   recipe: {
     lr: 4e-3,
     weightDecay: 0.1,
-    groups: [...withoutVectorDecay, { match: /\.(logA|skip)$/, weightDecay: 0 }],
+    groups: [vectors, { match: /\.(logA|skip)$/, weightDecay: 0 }],
   },
   build,
   checkpoint,

@@ -1,9 +1,16 @@
-import { type CheckpointLayout, type LanguageModel, normalInit, type Paper, RMSNorm } from '@mneme/core-tensor'
+import {
+  type CheckpointLayout,
+  type LanguageModel,
+  normalInit,
+  type Paper,
+  RMSNorm,
+  withDefaults,
+} from '@mneme/core-tensor'
 import { Mamba2 } from '@mneme/recurrent/mamba2'
 import { type DecoderConfig, decoder } from './decoder.js'
 import { inMixer, type MambaShared, readShared, sharedNames, writeShared } from './mamba-layout.js'
 import { flagOf, numberOf, type PublishedConfig } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface Mamba2Config extends DecoderConfig, MambaShared {
   readonly nHeads: number
@@ -72,7 +79,35 @@ const checkpoint: CheckpointLayout<Mamba2Config> = {
   names: () => [...sharedNames, inMixer('stepBias', 'dt_bias'), inMixer('norm.weight', 'norm.weight')],
 }
 
-/** Mamba-2: Dao and Gu 2024, arXiv:2405.21060. */
+const defaults: Mamba2Config = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 4,
+  dHead: 32,
+  dState: 32,
+  nGroups: 1,
+  convWidth: 4,
+  convBias: true,
+  bias: false,
+  stepMin: 0,
+  stepMax: null,
+  normEps: 1e-5,
+  chunk: 64,
+  initStd: 0.02,
+  tieEmbeddings: true,
+  seed: 0,
+}
+
+/**
+ * Mamba-2: Dao and Gu 2024, arXiv:2405.21060. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function mamba2(config: Partial<Mamba2Config> = {}): LanguageModel {
+  return build(withDefaults('mamba2', defaults, config))
+}
+
 const paper: Paper<Mamba2Config, LanguageModel> = {
   card: {
     key: 'mamba2',
@@ -90,25 +125,7 @@ const paper: Paper<Mamba2Config, LanguageModel> = {
     ],
     claim: 'MQAR at D = 64: recall rises with N, and above that of Mamba at an equal number of state bytes.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    nHeads: 4,
-    dHead: 32,
-    dState: 32,
-    nGroups: 1,
-    convWidth: 4,
-    convBias: true,
-    bias: false,
-    stepMin: 0,
-    stepMax: null,
-    normEps: 1e-5,
-    chunk: 64,
-    initStd: 0.02,
-    tieEmbeddings: true,
-    seed: 0,
-  },
+  config: defaults,
   tiny: {
     vocabulary: 13,
     dModel: 6,
@@ -131,7 +148,7 @@ const paper: Paper<Mamba2Config, LanguageModel> = {
   recipe: {
     lr: 4e-3,
     weightDecay: 0.1,
-    groups: [...withoutVectorDecay, { match: /\.(logA|skip|stepBias)$/, weightDecay: 0 }],
+    groups: [vectors, { match: /\.(logA|skip|stepBias)$/, weightDecay: 0 }],
   },
   build,
   checkpoint,

@@ -1,7 +1,14 @@
-import { type BaseConfig, type CheckpointLayout, type NameRule, type Paper, Rng } from '@mneme/core-tensor'
+import {
+  type BaseConfig,
+  type CheckpointLayout,
+  type NameRule,
+  type Paper,
+  Rng,
+  withDefaults,
+} from '@mneme/core-tensor'
 import { Memformer, type SideOptions } from './memformer-model.js'
 import { flagOf, numberOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface MemformerConfig extends BaseConfig {
   readonly dModel: number
@@ -192,7 +199,30 @@ export const moreTiny: Readonly<Record<string, MemformerConfig>> = {
   },
 }
 
-/** Memformer: Wu et al. 2020, arXiv:2010.06891. */
+const defaults: MemformerConfig = {
+  ...tiny,
+  vocabulary: 256,
+  dModel: 64,
+  nHeads: 4,
+  decoderLayers: 2,
+  decoderHeads: 4,
+  dInner: 256,
+  segment: 16,
+  slots: 8,
+  writerHeads: 4,
+  buckets: 32,
+  maxDistance: 128,
+}
+
+/**
+ * Memformer: Wu et al. 2020, arXiv:2010.06891. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function memformer(config: Partial<MemformerConfig> = {}): Memformer {
+  return build(withDefaults('memformer', defaults, config))
+}
+
 const paper: Paper<MemformerConfig, Memformer> = {
   card: {
     key: 'memformer',
@@ -215,25 +245,12 @@ const paper: Paper<MemformerConfig, Memformer> = {
     claim:
       'Copying and associative recall over 8 segments: above truncation to 1 and 2 segments, and above Transformer-XL of as many bytes of state.',
   },
-  config: {
-    ...tiny,
-    vocabulary: 256,
-    dModel: 64,
-    nHeads: 4,
-    decoderLayers: 2,
-    decoderHeads: 4,
-    dInner: 256,
-    segment: 16,
-    slots: 8,
-    writerHeads: 4,
-    buckets: 32,
-    maxDistance: 128,
-  },
+  config: defaults,
   tiny,
   recipe: {
     lr: 1e-3,
     weightDecay: 0.01,
-    groups: [...withoutVectorDecay, { match: /^slots\.initial$|\.distanceBias\.|\.bias(Ih|Hh)$/, weightDecay: 0 }],
+    groups: [vectors, { match: /^slots\.initial$|\.distanceBias\.|\.bias(Ih|Hh)$/, weightDecay: 0 }],
   },
   build,
   checkpoint,

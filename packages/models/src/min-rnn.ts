@@ -5,12 +5,13 @@ import {
   type NameRule,
   type Paper,
   RMSNorm,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { ConvMixer } from '@mneme/recurrent/conv-mixer'
 import { MinGRU, MinLSTM } from '@mneme/recurrent/min-rnn'
 import { type DecoderConfig, decoder } from './decoder.js'
 import { flagOf, numberOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface MinRnnConfig extends DecoderConfig {
   readonly cell: 'minGRU' | 'minLSTM'
@@ -43,7 +44,7 @@ function build(config: MinRnnConfig): LanguageModel {
 const checkpoint: CheckpointLayout<MinRnnConfig> = {
   modelTypes: ['minLM'],
   config: (published) => ({
-    ...paper.config,
+    ...defaults,
     vocabulary: numberOf(published, 'num_tokens'),
     dModel: numberOf(published, 'dim'),
     nLayers: numberOf(published, 'depth'),
@@ -89,7 +90,29 @@ const checkpoint: CheckpointLayout<MinRnnConfig> = {
   },
 }
 
-/** minGRU and minLSTM language models: Feng et al. 2024, arXiv:2410.01201. */
+const defaults: MinRnnConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  cell: 'minGRU',
+  expansion: 1.5,
+  ffMult: 2,
+  convWidth: 0,
+  h0: 'zero',
+  normEps: 1e-6,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+/**
+ * minGRU and minLSTM language models: Feng et al. 2024, arXiv:2410.01201. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function minRnn(config: Partial<MinRnnConfig> = {}): LanguageModel {
+  return build(withDefaults('minRnn', defaults, config))
+}
+
 const paper: Paper<MinRnnConfig, LanguageModel> = {
   card: {
     key: 'min-rnn',
@@ -110,19 +133,7 @@ const paper: Paper<MinRnnConfig, LanguageModel> = {
     claim:
       'Selective copying, 1, 2 and 3 layers at equal width: accuracy rises sharply with depth, since the gates of one layer see no context. Speed: one training step against tf.layers.gru of the same width.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    cell: 'minGRU',
-    expansion: 1.5,
-    ffMult: 2,
-    convWidth: 0,
-    h0: 'zero',
-    normEps: 1e-6,
-    tieEmbeddings: false,
-    seed: 0,
-  },
+  config: defaults,
   tiny: {
     vocabulary: 13,
     dModel: 6,
@@ -136,7 +147,7 @@ const paper: Paper<MinRnnConfig, LanguageModel> = {
     tieEmbeddings: false,
     seed: 0,
   },
-  recipe: { lr: 4e-3, weightDecay: 0.01, groups: withoutVectorDecay },
+  recipe: { lr: 4e-3, weightDecay: 0.01, groups: [vectors] },
   build,
   checkpoint,
 }

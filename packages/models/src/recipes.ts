@@ -1,6 +1,7 @@
 import type { Recipe } from '@mneme/core-tensor'
 
 /** Norms, biases, embeddings and other vectors are not pulled towards zero. */
-export const withoutVectorDecay: NonNullable<Recipe['groups']> = [
-  { match: /(^|\.)(embedding|[a-zA-Z]*[nN]orm)\.|\.bias$|\.(logRate|rateBias)$/, weightDecay: 0 },
-]
+export const vectors: NonNullable<Recipe['groups']>[number] = {
+  match: /(^|\.)(embedding|[a-zA-Z]*[nN]orm)\.|\.bias$|\.(logRate|rateBias)$/,
+  weightDecay: 0,
+}

@@ -9,9 +9,10 @@ import {
   normal,
   type Paper,
   relu,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface RecurrentLinearTransformersConfig extends DecoderConfig {
   readonly nHeads: number
@@ -77,7 +78,29 @@ const tiny: RecurrentLinearTransformersConfig = {
   seed: 0,
 }
 
-/** Approximate recurrent linear transformer: Pramanik et al. 2023, arXiv:2310.15719. */
+const defaults: RecurrentLinearTransformersConfig = {
+  ...tiny,
+  vocabulary: 256,
+  dModel: 64,
+  nHeads: 4,
+  dHead: 16,
+  expansion: 4,
+  components: 2,
+  dInner: 64,
+  gateBias: 2,
+  bias: 0,
+}
+
+/**
+ * Approximate recurrent linear transformer: Pramanik et al. 2023, arXiv:2310.15719. `config` is laid over the
+ * defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function recurrentLinearTransformers(config: Partial<RecurrentLinearTransformersConfig> = {}): LanguageModel {
+  return build(withDefaults('recurrentLinearTransformers', defaults, config))
+}
+
 const paper: Paper<RecurrentLinearTransformersConfig, LanguageModel> = {
   card: {
     key: 'recurrent-linear-transformers',
@@ -101,20 +124,9 @@ const paper: Paper<RecurrentLinearTransformersConfig, LanguageModel> = {
     claim:
       'T-maze as recall of the first cue after a corridor of 50 to 200 tokens of noise, D = 64, R = 1 to 8: as right as an LSTM, in a state that does not grow.',
   },
-  config: {
-    ...tiny,
-    vocabulary: 256,
-    dModel: 64,
-    nHeads: 4,
-    dHead: 16,
-    expansion: 4,
-    components: 2,
-    dInner: 64,
-    gateBias: 2,
-    bias: 0,
-  },
+  config: defaults,
   tiny,
-  recipe: { lr: 1e-3, weightDecay: 0.01, groups: withoutVectorDecay },
+  recipe: { lr: 1e-3, weightDecay: 0.01, groups: [vectors] },
   build,
 }
 

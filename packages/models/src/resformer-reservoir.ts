@@ -1,9 +1,9 @@
 import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
-import { FeedForward, type LanguageModel, LayerNorm, type Paper } from '@mneme/core-tensor'
+import { FeedForward, type LanguageModel, LayerNorm, type Paper, withDefaults } from '@mneme/core-tensor'
 import { MemoryPrefix } from '@mneme/memory/memory-prefix'
 import { ReservoirMemory } from '@mneme/recurrent/reservoir'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface ResformerReservoirConfig extends DecoderConfig {
   readonly nHeads: number
@@ -45,7 +45,35 @@ function build(config: ResformerReservoirConfig): LanguageModel {
   })
 }
 
-/** A reservoir before a transformer of fixed length: Liu and Xu 2025, arXiv:2509.24074. */
+const defaults: ResformerReservoirConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 4,
+  dInner: 128,
+  segment: 64,
+  dReservoir: 256,
+  dReadout: 128,
+  leak: 0.3,
+  spectralRadius: 0.9,
+  density: 0.1,
+  inputScale: 0.5,
+  backprop: true,
+  normEps: 1e-5,
+  tieEmbeddings: true,
+  seed: 0,
+}
+
+/**
+ * A reservoir before a transformer of fixed length: Liu and Xu 2025, arXiv:2509.24074. `config` is laid over the
+ * defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function resformerReservoir(config: Partial<ResformerReservoirConfig> = {}): LanguageModel {
+  return build(withDefaults('resformerReservoir', defaults, config))
+}
+
 const paper: Paper<ResformerReservoirConfig, LanguageModel> = {
   card: {
     key: 'resformer-reservoir',
@@ -68,24 +96,7 @@ const paper: Paper<ResformerReservoirConfig, LanguageModel> = {
     claim:
       'A class that depends on a cue seen 50 to 2,000 tokens earlier: accuracy above the same transformer without the reservoir.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    nHeads: 4,
-    dInner: 128,
-    segment: 64,
-    dReservoir: 256,
-    dReadout: 128,
-    leak: 0.3,
-    spectralRadius: 0.9,
-    density: 0.1,
-    inputScale: 0.5,
-    backprop: true,
-    normEps: 1e-5,
-    tieEmbeddings: true,
-    seed: 0,
-  },
+  config: defaults,
   tiny: {
     vocabulary: 13,
     dModel: 8,
@@ -104,7 +115,7 @@ const paper: Paper<ResformerReservoirConfig, LanguageModel> = {
     tieEmbeddings: false,
     seed: 0,
   },
-  recipe: { lr: 2e-3, weightDecay: 0.01, groups: withoutVectorDecay },
+  recipe: { lr: 2e-3, weightDecay: 0.01, groups: [vectors] },
   build,
 }
 

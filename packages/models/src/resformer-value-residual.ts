@@ -1,6 +1,6 @@
 import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
 import type { ValueRole } from '@mneme/attention/value-residual'
-import type { CheckpointLayout, LanguageModel, Paper } from '@mneme/core-tensor'
+import { type CheckpointLayout, type LanguageModel, type Paper, withDefaults } from '@mneme/core-tensor'
 import {
   type LlamaConfig,
   llamaBuffers,
@@ -12,7 +12,7 @@ import {
   readLlama,
 } from './llama.js'
 import { flagOf, numberOf, oneOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface ResformerConfig extends LlamaConfig {
   /** Values mixed with the first layer's; those alone; or outputs pulled by the difference of the two. */
@@ -63,12 +63,52 @@ const checkpoint: CheckpointLayout<ResformerConfig> = {
       path: 'body.layers.{i}.mixer.valueResidual.lambda',
       name: 'model.layers.{i}.self_attn.value_residual_lambda',
     },
-    ...llamaNames,
+    ...llamaNames(),
   ],
   ignore: llamaBuffers,
 }
 
-/** ResFormer and SVFormer: Zhou et al. 2024, arXiv:2410.17897. */
+const defaults: ResformerConfig = {
+  ...llamaDefaults,
+  nLayers: 4,
+  nKvHeads: 4,
+  variant: 'resformer',
+  firstShare: 0.5,
+  ownShare: 0.5,
+  learnedShares: false,
+  mixedLayers: null,
+  pull: 0.4,
+}
+
+function build(config: ResformerConfig): LanguageModel {
+  return llamaDecoder(
+    config,
+    (options, rng, layer) => new SoftmaxAttention({ ...options, valueRole: valueRole(config, layer) }, rng) as never,
+  )
+}
+
+const tiny: ResformerConfig = {
+  ...llamaDefaults,
+  ...llamaTiny,
+  nLayers: 3,
+  attentionBias: true,
+  variant: 'resformer',
+  firstShare: 0.3,
+  ownShare: 0.8,
+  learnedShares: true,
+  mixedLayers: [2],
+  pull: 0.4,
+}
+
+/**
+ * ResFormer and SVFormer: Zhou et al. 2024, arXiv:2410.17897. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function resformerValueResidual(config: Partial<ResformerConfig> = {}): LanguageModel {
+  return build(withDefaults('resformerValueResidual', defaults, config))
+}
+
 const paper: Paper<ResformerConfig, LanguageModel> = {
   card: {
     key: 'resformer-value-residual',
@@ -89,47 +129,22 @@ const paper: Paper<ResformerConfig, LanguageModel> = {
     claim:
       'Character model of the novel, 8 layers, D = 128, three seeds: validation loss of ResFormer below that of the transformer, and SVFormer with half of its keys and values close to it.',
   },
-  config: {
-    ...llamaDefaults,
-    nLayers: 4,
-    nKvHeads: 4,
-    variant: 'resformer',
-    firstShare: 0.5,
-    ownShare: 0.5,
-    learnedShares: false,
-    mixedLayers: null,
-    pull: 0.4,
-  },
-  tiny: {
-    ...llamaDefaults,
-    ...llamaTiny,
-    nLayers: 3,
-    attentionBias: true,
-    variant: 'resformer',
-    firstShare: 0.3,
-    ownShare: 0.8,
-    learnedShares: true,
-    mixedLayers: [2],
-    pull: 0.4,
-  },
+  config: defaults,
+  tiny,
   recipe: {
     lr: 3e-3,
     weightDecay: 0.1,
-    groups: [...withoutVectorDecay, { match: /valueResidual\.lambda$/, weightDecay: 0 }],
+    groups: [vectors, { match: /valueResidual\.lambda$/, weightDecay: 0 }],
   },
-  build: (config) =>
-    llamaDecoder(
-      config,
-      (options, rng, layer) => new SoftmaxAttention({ ...options, valueRole: valueRole(config, layer) }, rng) as never,
-    ),
+  build,
   checkpoint,
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, ResformerConfig>> = {
-  SVFormer: { ...paper.tiny, variant: 'svformer', nLayers: 2 },
-  'SVFormer in a window': { ...paper.tiny, variant: 'svformer', nLayers: 2, window: 5 },
-  NeuTRENO: { ...paper.tiny, variant: 'neutreno', nLayers: 2, mixedLayers: null },
+  SVFormer: { ...tiny, variant: 'svformer', nLayers: 2 },
+  'SVFormer in a window': { ...tiny, variant: 'svformer', nLayers: 2, window: 5 },
+  NeuTRENO: { ...tiny, variant: 'neutreno', nLayers: 2, mixedLayers: null },
 }
 
 export default paper

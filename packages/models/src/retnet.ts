@@ -1,8 +1,8 @@
-import type { CheckpointLayout, LanguageModel, Paper } from '@mneme/core-tensor'
+import { type CheckpointLayout, type LanguageModel, type Paper, withDefaults } from '@mneme/core-tensor'
 import { Retention } from '@mneme/recurrent/retention'
 import { type FlaConfig, flaDecoder, flaLayout, inMixer, projections } from './fla.js'
 import { flagOf, numberOf, oneOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 import { fromTorchscale, noTorchscale, torchscaleDecoder, torchscaleNames, toTorchscale } from './retnet-torchscale.js'
 
 export interface RetNetConfig extends FlaConfig {
@@ -40,7 +40,7 @@ export interface RetNetConfig extends FlaConfig {
   }
 }
 
-const flaCheckpoint = flaLayout<RetNetConfig>({
+const flaCheckpoint = /* @__PURE__ */ flaLayout<RetNetConfig>({
   modelType: 'retnet',
   architecture: 'RetNetForCausalLM',
   read(published) {
@@ -72,7 +72,7 @@ const flaCheckpoint = flaLayout<RetNetConfig>({
     use_output_gate: true,
     attn_mode: 'chunk',
   }),
-  mixer: [...projections('q', 'k', 'v', 'g', 'o'), inMixer('gNorm.weight', 'g_norm_swish_gate.weight')],
+  mixer: () => [...projections('q', 'k', 'v', 'g', 'o'), inMixer('gNorm.weight', 'g_norm_swish_gate.weight')],
 })
 
 const checkpoint: CheckpointLayout<RetNetConfig> = {
@@ -84,7 +84,57 @@ const checkpoint: CheckpointLayout<RetNetConfig> = {
   ignore: [/retnet_rel_pos\.(angle|decay)$/],
 }
 
-/** RetNet: Sun et al. 2023, arXiv:2307.08621. */
+const defaults: RetNetConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 4,
+  expandK: 1,
+  expandV: 2,
+  ropeBase: 10000,
+  form: 'fla',
+  torchscale: { ...noTorchscale, valueWidth: 128 },
+  dInner: 128,
+  normEps: 1e-6,
+  chunk: 64,
+  initStd: 0.02,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+function build(config: RetNetConfig): LanguageModel {
+  return config.form === 'torchscale'
+    ? torchscaleDecoder(config)
+    : flaDecoder(config, (projection, rng) => new Retention({ ...config, projection }, rng))
+}
+
+const tiny: RetNetConfig = {
+  vocabulary: 13,
+  dModel: 8,
+  nLayers: 2,
+  nHeads: 2,
+  expandK: 1,
+  expandV: 1.5,
+  ropeBase: 10000,
+  form: 'fla',
+  torchscale: noTorchscale,
+  dInner: 8,
+  normEps: 1e-6,
+  chunk: 4,
+  initStd: 0.4,
+  tieEmbeddings: true,
+  seed: 0,
+}
+
+/**
+ * RetNet: Sun et al. 2023, arXiv:2307.08621. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function retnet(config: Partial<RetNetConfig> = {}): LanguageModel {
+  return build(withDefaults('retnet', defaults, config))
+}
+
 const paper: Paper<RetNetConfig, LanguageModel> = {
   card: {
     key: 'retnet',
@@ -104,63 +154,28 @@ const paper: Paper<RetNetConfig, LanguageModel> = {
     claim:
       'Character model of the novel: a lower loss than linear attention without decay; decoding takes the same time and bytes at any length, where softmax attention grows.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    nHeads: 4,
-    expandK: 1,
-    expandV: 2,
-    ropeBase: 10000,
-    form: 'fla',
-    torchscale: { ...noTorchscale, valueWidth: 128 },
-    dInner: 128,
-    normEps: 1e-6,
-    chunk: 64,
-    initStd: 0.02,
-    tieEmbeddings: false,
-    seed: 0,
-  },
-  tiny: {
-    vocabulary: 13,
-    dModel: 8,
-    nLayers: 2,
-    nHeads: 2,
-    expandK: 1,
-    expandV: 1.5,
-    ropeBase: 10000,
-    form: 'fla',
-    torchscale: noTorchscale,
-    dInner: 8,
-    normEps: 1e-6,
-    chunk: 4,
-    initStd: 0.4,
-    tieEmbeddings: true,
-    seed: 0,
-  },
-  recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
-  build: (config) =>
-    config.form === 'torchscale'
-      ? torchscaleDecoder(config)
-      : flaDecoder(config, (projection, rng) => new Retention({ ...config, projection }, rng)),
+  config: defaults,
+  tiny,
+  recipe: { lr: 3e-3, weightDecay: 0.1, groups: [vectors] },
+  build,
   checkpoint,
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, RetNetConfig>> = {
   torchscale: {
-    ...paper.tiny,
+    ...tiny,
     form: 'torchscale',
     torchscale: { ...noTorchscale, valueWidth: 12, scaleEmbeddings: true, embeddingNorm: true },
   },
   'torchscale, rows by scores': {
-    ...paper.tiny,
+    ...tiny,
     form: 'torchscale',
     torchscale: { ...noTorchscale, compute: 'parallel', valueWidth: 12, gated: false, innerNorm: 'layer' },
     tieEmbeddings: false,
   },
   'torchscale, deep': {
-    ...paper.tiny,
+    ...tiny,
     form: 'torchscale',
     torchscale: {
       ...noTorchscale,

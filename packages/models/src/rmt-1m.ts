@@ -1,7 +1,7 @@
-import type { Alignment, LanguageModel, Paper, SequenceMixer } from '@mneme/core-tensor'
+import { type Alignment, type LanguageModel, type Paper, type SequenceMixer, withDefaults } from '@mneme/core-tensor'
 import { SegmentedEncoder } from '@mneme/memory/segmented-encoder'
 import { type BertConfig, bertEncoder } from './bert-encoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface Rmt1mConfig extends BertConfig {
   readonly memoryTokens: number
@@ -62,7 +62,16 @@ export const moreTiny: Readonly<Record<string, Rmt1mConfig>> = {
   'scores by distance, gradients through two segments': { ...tiny, positionType: 'relative_key', backprop: 2 },
 }
 
-/** The encoder form of the recurrent memory transformer: Bulatov et al. 2023, arXiv:2304.11062. */
+/**
+ * The encoder form of the recurrent memory transformer: Bulatov et al. 2023, arXiv:2304.11062. `config` is laid over
+ * the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function rmt1m(config: Partial<Rmt1mConfig> = {}): LanguageModel {
+  return build(withDefaults('rmt1m', defaults, config))
+}
+
 const paper: Paper<Rmt1mConfig, LanguageModel> = {
   card: {
     key: 'rmt-1m',
@@ -89,7 +98,7 @@ const paper: Paper<Rmt1mConfig, LanguageModel> = {
   recipe: {
     lr: 5e-4,
     weightDecay: 0.01,
-    groups: [...withoutVectorDecay, { match: /\.(initial|marks)$/, weightDecay: 0 }],
+    groups: [vectors, { match: /\.(initial|marks)$/, weightDecay: 0 }],
   },
   build,
 }

@@ -1,9 +1,16 @@
-import { type CheckpointLayout, type LanguageModel, LayerNorm, type NameRule, type Paper } from '@mneme/core-tensor'
+import {
+  type CheckpointLayout,
+  type LanguageModel,
+  LayerNorm,
+  type NameRule,
+  type Paper,
+  withDefaults,
+} from '@mneme/core-tensor'
 import { MemoryTokens } from '@mneme/memory/memory-tokens'
 import { decoder } from './decoder.js'
 import { gpt2Buffers, gpt2Layer, publishGpt2, readGpt2 } from './gpt2.js'
 import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 import { inSegments, type SegmentedConfig, segmentedNames } from './segmented.js'
 
 export interface RmtConfig extends SegmentedConfig {
@@ -108,7 +115,15 @@ export const moreTiny: Readonly<Record<string, RmtConfig>> = {
   'no memory tokens': { ...tiny, memoryTokens: 0 },
 }
 
-/** Recurrent memory transformer: Bulatov et al. 2022, arXiv:2207.06881. */
+/**
+ * Recurrent memory transformer: Bulatov et al. 2022, arXiv:2207.06881. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function rmt(config: Partial<RmtConfig> = {}): LanguageModel {
+  return build(withDefaults('rmt', defaults, config))
+}
+
 const paper: Paper<RmtConfig, LanguageModel> = {
   card: {
     key: 'rmt',
@@ -138,7 +153,7 @@ const paper: Paper<RmtConfig, LanguageModel> = {
     lr: 1e-3,
     weightDecay: 0.01,
     groups: [
-      ...withoutVectorDecay,
+      vectors,
       { match: /\.positions\.weight$|\.carry\.(initial|frontPositions|backPositions)$/, weightDecay: 0 },
     ],
   },

@@ -6,6 +6,7 @@ import {
   type Paper,
   type Rng,
   type SequenceMixer,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { RwkvChannelMix } from '@mneme/recurrent/rwkv-channel-mix'
 import type { RwkvDepth } from '@mneme/recurrent/rwkv-shift'
@@ -13,7 +14,7 @@ import { Rwkv4TimeMix } from '@mneme/recurrent/rwkv4'
 import { Rwkv6TimeMix } from '@mneme/recurrent/rwkv6'
 import { Rwkv7TimeMix } from '@mneme/recurrent/rwkv7'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 import { checkpoint } from './rwkv-checkpoint.js'
 
 export interface RwkvConfig extends DecoderConfig {
@@ -70,7 +71,53 @@ function build(config: RwkvConfig): LanguageModel {
   })
 }
 
-/** RWKV: Peng et al. 2023, arXiv:2305.13048. */
+const defaults: RwkvConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  version: 4,
+  dAttention: 64,
+  nHeads: 2,
+  decayRank: 16,
+  shiftRank: 16,
+  rateRank: 16,
+  residualRank: 16,
+  gateRank: 32,
+  dInner: 192,
+  normEps: 1e-5,
+  initStd: null,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+const tiny: RwkvConfig = {
+  vocabulary: 13,
+  dModel: 6,
+  nLayers: 2,
+  version: 4,
+  dAttention: 5,
+  nHeads: 1,
+  decayRank: 2,
+  shiftRank: 2,
+  rateRank: 2,
+  residualRank: 2,
+  gateRank: 2,
+  dInner: 8,
+  normEps: 1e-5,
+  initStd: 0.4,
+  tieEmbeddings: true,
+  seed: 0,
+}
+
+/**
+ * RWKV: Peng et al. 2023, arXiv:2305.13048. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function rwkv(config: Partial<RwkvConfig> = {}): LanguageModel {
+  return build(withDefaults('rwkv', defaults, config))
+}
+
 const paper: Paper<RwkvConfig, LanguageModel> = {
   card: {
     key: 'rwkv',
@@ -91,49 +138,12 @@ const paper: Paper<RwkvConfig, LanguageModel> = {
     claim:
       'Character model of the novel against a transformer of as many parameters: an equal or lower loss, and decoding whose time and bytes do not grow.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    version: 4,
-    dAttention: 64,
-    nHeads: 2,
-    decayRank: 16,
-    shiftRank: 16,
-    rateRank: 16,
-    residualRank: 16,
-    gateRank: 32,
-    dInner: 192,
-    normEps: 1e-5,
-    initStd: null,
-    tieEmbeddings: false,
-    seed: 0,
-  },
-  tiny: {
-    vocabulary: 13,
-    dModel: 6,
-    nLayers: 2,
-    version: 4,
-    dAttention: 5,
-    nHeads: 1,
-    decayRank: 2,
-    shiftRank: 2,
-    rateRank: 2,
-    residualRank: 2,
-    gateRank: 2,
-    dInner: 8,
-    normEps: 1e-5,
-    initStd: 0.4,
-    tieEmbeddings: true,
-    seed: 0,
-  },
+  config: defaults,
+  tiny,
   recipe: {
     lr: 3e-3,
     weightDecay: 0.01,
-    groups: [
-      ...withoutVectorDecay,
-      { match: /\.(time[A-Z]\w+|shift(Mix|Bias)|bonus|x[rwkvag]|kk|ka|rk)$/, weightDecay: 0 },
-    ],
+    groups: [vectors, { match: /\.(time[A-Z]\w+|shift(Mix|Bias)|bonus|x[rwkvag]|kk|ka|rk)$/, weightDecay: 0 }],
   },
   build,
   checkpoint,
@@ -141,8 +151,8 @@ const paper: Paper<RwkvConfig, LanguageModel> = {
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, RwkvConfig>> = {
-  'version 6': { ...paper.tiny, version: 6, dModel: 8, dAttention: 4, nHeads: 2 },
-  'version 7': { ...paper.tiny, version: 7, dModel: 8, dAttention: 8, nHeads: 2 },
+  'version 6': { ...tiny, version: 6, dModel: 8, dAttention: 4, nHeads: 2 },
+  'version 7': { ...tiny, version: 7, dModel: 8, dAttention: 8, nHeads: 2 },
 }
 
 export default paper

@@ -8,13 +8,14 @@ import {
   Rng,
   type SequenceMixer,
   SwiGLU,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { MemoryAsContext } from '@mneme/memory/memory-as-context'
 import { MemoryAsGate, MemoryAsLayer } from '@mneme/memory/memory-beside-attention'
 import { NeuralMemory } from '@mneme/memory/neural-memory'
 import { PersistentTokens } from '@mneme/memory/persistent-tokens'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 import { checkpoint } from './titans-checkpoint.js'
 import { PortBody } from './titans-port.js'
 
@@ -215,7 +216,15 @@ export const moreTiny: Readonly<Record<string, TitansConfig>> = {
   },
 }
 
-/** Titans: Behrouz et al. 2025, arXiv:2501.00663. */
+/**
+ * Titans: Behrouz et al. 2025, arXiv:2501.00663. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function titans(config: Partial<TitansConfig> = {}): LanguageModel {
+  return build(withDefaults('titans', defaults, config))
+}
+
 const paper: Paper<TitansConfig, LanguageModel> = {
   card: {
     key: 'titans',
@@ -247,13 +256,10 @@ const paper: Paper<TitansConfig, LanguageModel> = {
   recipe: {
     lr: 4e-3,
     weightDecay: 0.1,
-    groups: [
-      ...withoutVectorDecay,
-      { match: /\.(initialWeights\.\d+|persistent|longterm|transition|gamma)$/, weightDecay: 0 },
-    ],
+    groups: [vectors, { match: /\.(initialWeights\.\d+|persistent|longterm|transition|gamma)$/, weightDecay: 0 }],
   },
   build,
-  checkpoint: checkpoint(defaults),
+  checkpoint: /* @__PURE__ */ checkpoint(defaults),
 }
 
 export default paper

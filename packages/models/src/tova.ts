@@ -7,7 +7,13 @@ import {
   windowCache,
 } from '@mneme/attention/cache-policy'
 import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
-import type { CheckpointLayout, LanguageModel, Paper, SequenceMixer } from '@mneme/core-tensor'
+import {
+  type CheckpointLayout,
+  type LanguageModel,
+  type Paper,
+  type SequenceMixer,
+  withDefaults,
+} from '@mneme/core-tensor'
 import {
   type LlamaConfig,
   llamaBuffers,
@@ -19,7 +25,7 @@ import {
   readLlama,
 } from './llama.js'
 import { numberOf, oneOf } from './published.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 const policies = {
   tova: ({ capacity, chunk }) => tovaCache(capacity, chunk),
@@ -92,11 +98,20 @@ const checkpoint: CheckpointLayout<TovaConfig> = {
     cache_sinks: config.sinks,
     cache_chunk: config.chunk,
   }),
-  names: () => llamaNames,
+  names: llamaNames,
   ignore: llamaBuffers,
 }
 
-/** TOVA, and other policies for a bounded cache: Oren et al. 2024, arXiv:2401.06104. */
+/**
+ * TOVA, and other policies for a bounded cache: Oren et al. 2024, arXiv:2401.06104. `config` is laid over the
+ * defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function tova(config: Partial<TovaConfig> = {}): LanguageModel {
+  return build(withDefaults('tova', defaults, config))
+}
+
 const paper: Paper<TovaConfig, LanguageModel> = {
   card: {
     key: 'tova',
@@ -121,7 +136,7 @@ const paper: Paper<TovaConfig, LanguageModel> = {
   },
   config: defaults,
   tiny,
-  recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
+  recipe: { lr: 3e-3, weightDecay: 0.1, groups: [vectors] },
   build,
   checkpoint,
 }

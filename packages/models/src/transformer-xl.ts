@@ -12,9 +12,10 @@ import {
   parameter,
   Rng,
   relu,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 import { checkpoint } from './transformer-xl-checkpoint.js'
 
 export interface TransformerXlConfig extends DecoderConfig {
@@ -91,7 +92,57 @@ function adaptiveTokens(
   return { embedding, head }
 }
 
-/** Transformer-XL: Dai et al. 2019, arXiv:1901.02860. */
+const defaults: TransformerXlConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  nHeads: 4,
+  dHead: 16,
+  dInner: 256,
+  segment: 32,
+  memory: 64,
+  sameLength: false,
+  clampLength: 0,
+  zeroMemory: false,
+  untiedBiases: false,
+  adaptive: null,
+  normEps: 1e-5,
+  initStd: 0.02,
+  layout: 'authors',
+  tieEmbeddings: true,
+  seed: 0,
+}
+
+const tiny: TransformerXlConfig = {
+  vocabulary: 13,
+  dModel: 6,
+  nLayers: 2,
+  nHeads: 2,
+  dHead: 4,
+  dInner: 8,
+  segment: 5,
+  memory: 7,
+  sameLength: false,
+  clampLength: 9,
+  zeroMemory: false,
+  untiedBiases: false,
+  adaptive: null,
+  normEps: 1e-5,
+  initStd: 0.4,
+  layout: 'authors',
+  tieEmbeddings: true,
+  seed: 0,
+}
+
+/**
+ * Transformer-XL: Dai et al. 2019, arXiv:1901.02860. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function transformerXl(config: Partial<TransformerXlConfig> = {}): LanguageModel {
+  return build(withDefaults('transformerXl', defaults, config))
+}
+
 const paper: Paper<TransformerXlConfig, LanguageModel> = {
   card: {
     key: 'transformer-xl',
@@ -113,50 +164,12 @@ const paper: Paper<TransformerXlConfig, LanguageModel> = {
     claim:
       'Character model of the novel, 4 layers, D = 128, L = 32, memory 0, 32 and 128 at equal parameters: the loss falls with memory. Copying over more than L tokens: at chance without memory.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    nHeads: 4,
-    dHead: 16,
-    dInner: 256,
-    segment: 32,
-    memory: 64,
-    sameLength: false,
-    clampLength: 0,
-    zeroMemory: false,
-    untiedBiases: false,
-    adaptive: null,
-    normEps: 1e-5,
-    initStd: 0.02,
-    layout: 'authors',
-    tieEmbeddings: true,
-    seed: 0,
-  },
-  tiny: {
-    vocabulary: 13,
-    dModel: 6,
-    nLayers: 2,
-    nHeads: 2,
-    dHead: 4,
-    dInner: 8,
-    segment: 5,
-    memory: 7,
-    sameLength: false,
-    clampLength: 9,
-    zeroMemory: false,
-    untiedBiases: false,
-    adaptive: null,
-    normEps: 1e-5,
-    initStd: 0.4,
-    layout: 'authors',
-    tieEmbeddings: true,
-    seed: 0,
-  },
+  config: defaults,
+  tiny,
   recipe: {
     lr: 3e-3,
     weightDecay: 0.01,
-    groups: [...withoutVectorDecay, { match: /\.(content|position)Bias$|^headBias$/, weightDecay: 0 }],
+    groups: [vectors, { match: /\.(content|position)Bias$|^headBias$/, weightDecay: 0 }],
   },
   build,
   checkpoint,
@@ -165,7 +178,7 @@ const paper: Paper<TransformerXlConfig, LanguageModel> = {
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, TransformerXlConfig>> = {
   'bands of frequency, memory of zeros': {
-    ...paper.tiny,
+    ...tiny,
     sameLength: true,
     // at this width no ReLU stands at its kink, where finite differences say nothing
     dInner: 6,
@@ -181,7 +194,7 @@ export const moreTiny: Readonly<Record<string, TransformerXlConfig>> = {
     layout: 'transformers',
   },
   'bands of one width': {
-    ...paper.tiny,
+    ...tiny,
     adaptive: { cutoffs: [5], divisor: 1, dEmbedding: 5, tiedProjections: [false, true], clusters: 'backward' },
     tieEmbeddings: false,
   },

@@ -1,4 +1,4 @@
-import type { CheckpointLayout, LanguageModel, Paper } from '@mneme/core-tensor'
+import { type CheckpointLayout, type LanguageModel, type Paper, withDefaults } from '@mneme/core-tensor'
 import { type Gpt2Config, gpt2Buffers, gpt2Decoder, gpt2Names, publishGpt2, readGpt2 } from './gpt2.js'
 import {
   type LlamaConfig,
@@ -10,7 +10,7 @@ import {
   publishLlama,
   readLlama,
 } from './llama.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 /** What is Llama's alone has no effect in the form of GPT-2. */
 export interface TransformerConfig extends LlamaConfig {
@@ -58,7 +58,7 @@ const llama: CheckpointLayout<TransformerConfig> = {
     architectures: [config.window > 0 ? 'MistralForCausalLM' : 'LlamaForCausalLM'],
     ...publishLlama(config),
   }),
-  names: () => llamaNames,
+  names: llamaNames,
   ignore: llamaBuffers,
 }
 
@@ -75,18 +75,32 @@ const gpt2: CheckpointLayout<TransformerConfig> = {
   ignore: gpt2Buffers,
 }
 
-const layouts = { llama, gpt2 }
+const checkpoint = /* @__PURE__ */ eitherForm({ llama, gpt2 })
 
-const checkpoint: CheckpointLayout<TransformerConfig> = {
-  modelTypes: Object.values(layouts).flatMap(({ modelTypes }) => modelTypes),
-  config: (published) => (published.model_type === 'gpt2' ? gpt2 : llama).config(published),
-  publish: (config) => layouts[config.form].publish(config),
-  names: (config) => layouts[config.form].names(config),
-  ignore: Object.values(layouts).flatMap(({ ignore = [] }) => ignore),
-  prefix: 'transformer.',
+function eitherForm(
+  forms: Readonly<Record<TransformerConfig['form'], CheckpointLayout<TransformerConfig>>>,
+): CheckpointLayout<TransformerConfig> {
+  const all = Object.values(forms)
+  return {
+    modelTypes: all.flatMap(({ modelTypes }) => modelTypes),
+    config: (published) => forms[published.model_type === 'gpt2' ? 'gpt2' : 'llama'].config(published),
+    publish: (config) => forms[config.form].publish(config),
+    names: (config) => forms[config.form].names(config),
+    ignore: all.flatMap(({ ignore = [] }) => ignore),
+    prefix: 'transformer.',
+  }
 }
 
-/** The softmax decoder that the others are measured against, in the forms of Llama and GPT-2. */
+/**
+ * The softmax decoder that the others are measured against, in the forms of Llama and GPT-2. `config` is laid over
+ * the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function transformer(config: Partial<TransformerConfig> = {}): LanguageModel {
+  return build(withDefaults('transformer', defaults, config))
+}
+
 const paper: Paper<TransformerConfig, LanguageModel> = {
   card: {
     key: 'transformer',
@@ -107,7 +121,7 @@ const paper: Paper<TransformerConfig, LanguageModel> = {
   },
   config: defaults,
   tiny,
-  recipe: { lr: 3e-3, weightDecay: 0.1, groups: withoutVectorDecay },
+  recipe: { lr: 3e-3, weightDecay: 0.1, groups: [vectors] },
   build,
   checkpoint,
 }

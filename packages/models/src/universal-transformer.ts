@@ -21,6 +21,7 @@ import {
   type SequenceMixer,
   type State,
   sinusoids,
+  withDefaults,
 } from '@mneme/core-tensor'
 import {
   add,
@@ -36,7 +37,7 @@ import {
   zeros,
 } from '@tensorflow/tfjs-core'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 
 export interface UniversalTransformerConfig extends Omit<DecoderConfig, 'nLayers'> {
   /** Times that the block is applied, at most. */
@@ -239,7 +240,15 @@ export const moreTiny: Readonly<Record<string, UniversalTransformerConfig>> = {
   'halting adds up': { ...tiny, halting: 'sum', tieEmbeddings: false },
 }
 
-/** Universal transformer: Dehghani et al. 2018, arXiv:1807.03819. */
+/**
+ * Universal transformer: Dehghani et al. 2018, arXiv:1807.03819. `config` is laid over the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function universalTransformer(config: Partial<UniversalTransformerConfig> = {}): LanguageModel {
+  return build(withDefaults('universalTransformer', defaults, config))
+}
+
 const paper: Paper<UniversalTransformerConfig, LanguageModel> = {
   card: {
     key: 'universal-transformer',
@@ -268,7 +277,7 @@ const paper: Paper<UniversalTransformerConfig, LanguageModel> = {
   recipe: {
     lr: 1e-3,
     weightDecay: 0.01,
-    groups: [...withoutVectorDecay, { match: /\.stepSignal$/, weightDecay: 0 }],
+    groups: [vectors, { match: /\.stepSignal$/, weightDecay: 0 }],
   },
   build,
 }

@@ -9,12 +9,13 @@ import {
   RMSNorm,
   type Rng,
   SwiGLU,
+  withDefaults,
 } from '@mneme/core-tensor'
 import { MLSTM } from '@mneme/recurrent/mlstm'
 import { MlstmBlock } from '@mneme/recurrent/mlstm-block'
 import { SLSTM } from '@mneme/recurrent/slstm'
 import { type DecoderConfig, decoder } from './decoder.js'
-import { withoutVectorDecay } from './recipes.js'
+import { vectors } from './recipes.js'
 import { from7B, namesOf7B, to7B } from './xlstm-layout-7b.js'
 import { fromBlocks, namesOfBlocks, noBlocks, toBlocks } from './xlstm-layout-blocks.js'
 
@@ -118,7 +119,60 @@ const checkpoint: CheckpointLayout<XlstmConfig> = {
   names: (config) => (config.form === 'blocks' ? namesOfBlocks(config) : namesOf7B(config)),
 }
 
-/** xLSTM: Beck et al. 2024, arXiv:2405.04517, and xLSTM 7B: Beck et al. 2025, arXiv:2503.13427. */
+const defaults: XlstmConfig = {
+  vocabulary: 256,
+  dModel: 64,
+  nLayers: 2,
+  form: '7B',
+  nHeads: 2,
+  expandK: 0.5,
+  expandV: 1,
+  dInner: 176,
+  gateCap: 15,
+  scoreCap: 30,
+  inputGateBias: -10,
+  eps: 1e-6,
+  normEps: 1e-6,
+  chunk: 64,
+  initStd: null,
+  fused: false,
+  blocks: { ...noBlocks, slstmAt: [1], dMemory: 128 },
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+const tiny: XlstmConfig = {
+  vocabulary: 13,
+  dModel: 8,
+  nLayers: 2,
+  form: '7B',
+  nHeads: 2,
+  expandK: 0.5,
+  expandV: 1,
+  dInner: 8,
+  gateCap: 15,
+  scoreCap: 30,
+  inputGateBias: -1,
+  eps: 1e-6,
+  normEps: 1e-6,
+  chunk: 4,
+  initStd: 0.4,
+  fused: true,
+  blocks: noBlocks,
+  tieEmbeddings: false,
+  seed: 0,
+}
+
+/**
+ * xLSTM: Beck et al. 2024, arXiv:2405.04517, and xLSTM 7B: Beck et al. 2025, arXiv:2503.13427. `config` is laid over
+ * the defaults.
+ *
+ * @throws RangeError for a key that does not exist
+ */
+export function xlstm(config: Partial<XlstmConfig> = {}): LanguageModel {
+  return build(withDefaults('xlstm', defaults, config))
+}
+
 const paper: Paper<XlstmConfig, LanguageModel> = {
   card: {
     key: 'xlstm',
@@ -141,52 +195,12 @@ const paper: Paper<XlstmConfig, LanguageModel> = {
     claim:
       'Character model of the novel against a transformer of as many parameters; decoding takes the same time and bytes at any length.',
   },
-  config: {
-    vocabulary: 256,
-    dModel: 64,
-    nLayers: 2,
-    form: '7B',
-    nHeads: 2,
-    expandK: 0.5,
-    expandV: 1,
-    dInner: 176,
-    gateCap: 15,
-    scoreCap: 30,
-    inputGateBias: -10,
-    eps: 1e-6,
-    normEps: 1e-6,
-    chunk: 64,
-    initStd: null,
-    fused: false,
-    blocks: { ...noBlocks, slstmAt: [1], dMemory: 128 },
-    tieEmbeddings: false,
-    seed: 0,
-  },
-  tiny: {
-    vocabulary: 13,
-    dModel: 8,
-    nLayers: 2,
-    form: '7B',
-    nHeads: 2,
-    expandK: 0.5,
-    expandV: 1,
-    dInner: 8,
-    gateCap: 15,
-    scoreCap: 30,
-    inputGateBias: -1,
-    eps: 1e-6,
-    normEps: 1e-6,
-    chunk: 4,
-    initStd: 0.4,
-    fused: true,
-    blocks: noBlocks,
-    tieEmbeddings: false,
-    seed: 0,
-  },
+  config: defaults,
+  tiny,
   recipe: {
     lr: 3e-3,
     weightDecay: 0.1,
-    groups: [...withoutVectorDecay, { match: /\.(skip|[qkv]Bias)$/, weightDecay: 0 }],
+    groups: [vectors, { match: /\.(skip|[qkv]Bias)$/, weightDecay: 0 }],
   },
   build,
   checkpoint,
@@ -195,14 +209,14 @@ const paper: Paper<XlstmConfig, LanguageModel> = {
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, XlstmConfig>> = {
   blocks: {
-    ...paper.tiny,
+    ...tiny,
     form: 'blocks',
     nLayers: 2,
     fused: false,
     blocks: { ...noBlocks, slstmAt: [1], slstmHeads: 4, slstmConvWidth: 2, dMemory: 8, bias: true, mlpBias: true },
   },
   'blocks, sLSTM alone': {
-    ...paper.tiny,
+    ...tiny,
     form: 'blocks',
     nLayers: 1,
     dInner: 0,
