@@ -6,6 +6,9 @@ const { loadPaper, paperKeys, publishedTypes } = await import('@mneme/models')
 const { opKernel, watch } = await import('@mneme/core-tensor')
 const { useWasm } = await import('@mneme/kernels-wasm')
 const { kernelOps } = await import('@mneme/kernels-webgpu')
+const { claims } = await import('../packages/cli/dist/claims/registry.js')
+const { loadResults } = await import('../packages/cli/dist/claims/store.js')
+const { standing } = await import('../packages/cli/dist/claims/page.js')
 const { disposeVariables, tensor2d, tidy } = await import('@tensorflow/tfjs-core')
 await useWasm()
 
@@ -13,10 +16,10 @@ const check = process.argv.includes('--check')
 const papers = await Promise.all(paperKeys.map(loadPaper))
 const cards = papers.map(({ card }) => card)
 
-/** KB beyond core-tensor, as `npm run sizes` measured them last. */
+/** KB of an architecture with all it stands on, as `npm run sizes` measured them last. */
 const sizes = new Map(
   Array.from(
-    readFileSync(`${root}docs/sizes.md`, 'utf8').matchAll(/^\| `@mneme\/models\/([^`]+)` \| \S+ \| (\S+) \|$/gm),
+    readFileSync(`${root}docs/sizes.md`, 'utf8').matchAll(/^\| `@mneme\/models\/([^`]+)` \| (\S+) \| \S+ \| \S+ \|$/gm),
     ([, key, kb]) => [key, kb],
   ),
 )
@@ -42,7 +45,27 @@ const anchor = (title) =>
     .replace(/[^\p{L}\p{N} -]/gu, '')
     .replaceAll(' ', '-')
 const link = ({ title, arxiv }) => `[${title}](https://arxiv.org/abs/${arxiv})`
-const claim = ({ title }) => `[claim](docs/papers.md#${anchor(title)})`
+
+/** Every claim in a word, from the results that are kept: passes, fails, or how many runs it has. */
+const judged = await Promise.all(
+  claims.map(async (claim) => {
+    const results = await loadResults(`${root}docs/claims`, claim)
+    return { ...claim, word: results.length === 0 ? 'not run' : standing({ claim, results }) }
+  }),
+)
+
+/** What the card claims, and how its own experiments went; or where else the paper was measured. */
+function claim({ key, title }) {
+  const card = `[claim](docs/papers.md#${anchor(title)})`
+  const to = (name, text) => `[${text}](docs/claims.md#${name})`
+  const own = judged.filter((one) => one.key === key || one.key.startsWith(`${key}-`))
+  if (own.length > 0) {
+    const verdicts = own.map((one) => to(one.key, [one.key.slice(key.length + 1), one.word].filter(Boolean).join(' ')))
+    return `${card} ${verdicts.join(', ')}`
+  }
+  const others = judged.filter(({ runs }) => runs.some(({ paper }) => paper === key))
+  return `${card} not run${others.length > 0 ? `; measured in ${others.map((one) => to(one.key, one.key)).join(', ')}` : ''}`
+}
 const table = [
   '| key | paper | year | state | cost a token | claim | KB | backends |',
   '| --- | --- | --- | --- | --- | --- | ---: | --- |',
