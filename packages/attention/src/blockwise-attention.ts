@@ -78,7 +78,7 @@ export class BlockwiseAttention extends HeadMaps implements SequenceMixer<Blockw
     const { T } = dims('BlockwiseAttention.forward x', x, 'B T D', { D: this.options.dModel })
     const turn = (y: Tensor): Tensor => this.rotary?.forward(y, state.position) ?? y
     const [q, k, v] = [turn(this.heads(this.qProj, x)), turn(this.heads(this.kProj, x)), this.heads(this.vProj, x)]
-    const { o } = this.withPast(q, state, this.among(q, k, v))
+    const { o } = this.withPast(q, state, this.among(q, k, v, pass))
     return {
       y: this.fromHeads(o),
       state: { keys: extended(state.keys, k), values: extended(state.values, v), position: state.position + T },
@@ -86,9 +86,11 @@ export class BlockwiseAttention extends HeadMaps implements SequenceMixer<Blockw
   }
 
   /** Of the tokens of one call, to each other. */
-  private among(q: Tensor, k: Tensor, v: Tensor): PartialAttention {
+  private among(q: Tensor, k: Tensor, v: Tensor, pass?: Pass): PartialAttention {
     const { schedule } = this.options
-    if (schedule.kind === 'blockwise') return blockwiseAttention({ q, k, v }, { ...schedule, causal: true })
+    // who looks on finds each block as it is made
+    const recompute = pass?.record === undefined
+    if (schedule.kind === 'blockwise') return blockwiseAttention({ q, k, v }, { ...schedule, causal: true, recompute })
     // no device without a token
     const devices = Math.min(schedule.devices, q.shape[1] as number)
     return ringAttention({ q, k, v }, inProcessRing(devices), { causal: true })

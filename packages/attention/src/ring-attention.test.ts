@@ -1,7 +1,7 @@
-import { normal, Rng, softmaxAttention, vjp } from '@mneme/core-tensor'
+import { normal, Rng, softmaxAttention, valueAndGrads, vjp, watch } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { type Tensor, tensor2d } from '@tensorflow/tfjs-core'
+import { dispose, profile, slice, sum, type Tensor, tensor2d, tidy } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { type AttentionHeads, blockwiseAttention, inProcessRing, type Ring, ringAttention } from './ring-attention.js'
 
@@ -56,6 +56,33 @@ describe.each(Object.entries(forms))('%s', (_, run) => {
   })
 })
 
+describe('blocks', () => {
+  test('memory of both passes grows with T, not with its square', async () => {
+    await within(async () => {
+      const peak = async (T: number, pass: (f: () => Tensor, by: Tensor[]) => Tensor): Promise<number> => {
+        const [q, k, v] = [9, 10, 11].map((seed) => normal(new Rng(seed), [1, T, 1, 4], 1)) as [Tensor, Tensor, Tensor]
+        const options = { causal: true, queryBlock: 8, keyBlock: 8 }
+        const run = (): Tensor => sum(blockwiseAttention({ q, k, v }, options).o)
+        const { peakBytes } = await profile(() => pass(run, [q, k, v]))
+        dispose([q, k, v])
+        return peakBytes
+      }
+      for (const [name, shortest, pass] of [
+        ['forward', 64, (f: () => Tensor) => tidy(f)],
+        ['backward', 32, (f: () => Tensor, by: Tensor[]) => valueAndGrads(f, by).value],
+      ] as const) {
+        const [short, middle, long] = [
+          await peak(shortest, pass),
+          await peak(2 * shortest, pass),
+          await peak(4 * shortest, pass),
+        ]
+        // twice as many tokens more take twice as many bytes more; by the square it would be four times
+        expect((long - middle) / (middle - short), name).toBeCloseTo(2, 1)
+      }
+    })
+  })
+})
+
 describe('ring', () => {
   test('every device meets every block once, and its own first', () => {
     for (const devices of [1, 2, 4, 7]) {
@@ -73,6 +100,39 @@ describe('ring', () => {
       // one more hop, and each is home
       expect(ring.pass(held)).toEqual(met.map((_, i) => i))
     }
+  })
+
+  test('which way round, and so where a device starts, changes nothing', async () => {
+    await within(async () => {
+      const inputs = heads(7)
+      const back: Ring = { devices: 4, pass: (held) => [...held.slice(1), ...held.slice(0, 1)] }
+      for (const causal of [true, false]) {
+        const [one, other] = [inProcessRing(4), back].map((ring) => ringAttention(inputs, ring, { causal }))
+        expectClose(await read(other?.o as Tensor), await read(one?.o as Tensor), 1e-5, `causal: ${causal}`)
+      }
+    })
+  })
+
+  test('of causal attention device i has work in i + 1 of the steps, of all to all in every one', async () => {
+    await within(async () => {
+      const firstRows = (inputs: AttentionHeads) => read(slice(inputs.q, [0, 0, 0, 0], [1, T, 1, 1]))
+      for (const [causal, expected] of [
+        [true, [1, 2, 3, 4]],
+        [false, [4, 4, 4, 4]],
+      ] as const) {
+        const inputs = heads(8)
+        const asked: Tensor[] = []
+        watch(
+          { onOp: ({ op, inputs: given }) => void (op.name === 'softmaxAttention' && asked.push(given.q as Tensor)) },
+          () => ringAttention(inputs, inProcessRing(4), { causal }),
+        )
+        // a device is known by the first number of its queries
+        const known = await firstRows(inputs)
+        const owners = [0, 1, 2, 3].map((i) => known[Math.floor((i * T) / 4)])
+        const found = await Promise.all(asked.map(async (q) => owners.indexOf((await read(q))[0] as number)))
+        expect(owners.map((_, i) => found.filter((owner) => owner === i).length)).toEqual(expected)
+      }
+    })
   })
 
   test('no device holds more than its share of the keys', async () => {
@@ -97,7 +157,9 @@ describe('ring', () => {
       expect(() => ringAttention(heads(5), inProcessRing(T + 1), { causal: true })).toThrow(/22 for 23 devices/)
       expect(() => inProcessRing(0)).toThrow(/at least 1, got 0/)
       const none = { causal: true, queryBlock: 0, keyBlock: 1 }
-      expect(() => blockwiseAttention(heads(6), none)).toThrow(/at least 1 token, got 0/)
+      expect(() => blockwiseAttention(heads(6), none)).toThrow(
+        /queryBlock: expected a whole number of tokens, at least 1, got 0/,
+      )
     })
   })
 })

@@ -1,16 +1,22 @@
-import { softmaxAttention, wholeNumber } from '@mneme/core-tensor'
+import { pieceOf, type Span, softmaxAttention, spans, vjp, wholeNumber } from '@mneme/core-tensor'
 import {
   add,
   concat,
+  customGrad,
+  dispose,
   exp,
   expandDims,
   log,
   maximum,
   mul,
-  slice,
+  pad,
+  split,
+  squeeze,
   sub,
   type Tensor,
+  tidy,
   transpose,
+  zerosLike,
 } from '@tensorflow/tfjs-core'
 
 /** Attention to some of the keys. */
@@ -54,23 +60,116 @@ export interface BlockwiseOptions {
   readonly keyBlock: number
   /** Multiplies q·k; 0 means K^-1/2. */
   readonly scale?: number
+  /** Whether the backward pass makes each block of queries again instead of keeping what it found; it does if absent. */
+  readonly recompute?: boolean
 }
 
 /**
  * Softmax attention block by block of queries and keys, merged by their log sums: no scores of more than a block of each
- * are alive. Blocks above the diagonal are left out. Time as softmax attention.
+ * are alive, and of a block of queries only what it found is kept, so that memory grows with T. Blocks above the diagonal
+ * are left out. Time as softmax attention, its forward pass once more where gradients are taken.
  * Paper: Liu and Abbeel 2023, arXiv:2305.19370, section 3.
  */
 export function blockwiseAttention(heads: AttentionHeads, options: BlockwiseOptions): PartialAttention {
-  const { causal, queryBlock, keyBlock, scale = 0 } = options
+  const { causal, queryBlock, keyBlock, scale = 0, recompute = true } = options
+  wholeNumber('blockwiseAttention queryBlock', queryBlock, 'tokens')
+  wholeNumber('blockwiseAttention keyBlock', keyBlock, 'tokens')
   const T = heads.q.shape[1] as number
-  const rows = pieces(0, T, queryBlock).map((own) => {
-    // keys before these queries are all seen; those beside them up to the diagonal
-    const before = pieces(0, causal ? own.begin : T, keyBlock).map((keys) => attend(heads, own, keys, false, scale))
-    const parts = causal ? [...before, attend(heads, own, own, true, scale)] : before
-    return parts.reduce(mergedAttention)
+  const blocks = spans(T, keyBlock)
+  const rows = spans(T, queryBlock).map((queries): Row => {
+    if (!causal) return { queries, keys: blocks, toDiagonal: false }
+    // whole blocks of keys before these queries are all seen; those after them, up to the diagonal, in part
+    const before = Math.floor(queries.begin / keyBlock)
+    const begin = before * keyBlock
+    const last = { begin, size: queries.begin + queries.size - begin }
+    return { queries, keys: [...blocks.slice(0, before), last], toDiagonal: true }
   })
-  return joinedRows(rows)
+  const attend = (row: Row, [q, ...rest]: readonly [Tensor, ...Tensor[]]): PartialAttention => {
+    const apart = (span: Span) => (heads.documents ? { documents: pieceOf(heads.documents, span, 1) } : {})
+    const found = row.keys.map((span, n) => {
+      const [k, v] = [rest[n] as Tensor, rest[row.keys.length + n] as Tensor]
+      const diagonal = row.toDiagonal && n === row.keys.length - 1
+      return toBlock(q, apart(row.queries).documents, { ...span, k, v, ...apart(span) }, diagonal, scale)
+    })
+    return found.reduce(mergedAttention)
+  }
+  if (recompute && rows.length > 1) return rowByRow(heads, rows, attend)
+  return joinedRows(rows.map((row) => attend(row, piecesOf(row, heads))))
+}
+
+/** A block of queries and the keys that it sees, which begin at the first; of the last ones only up to the diagonal. */
+interface Row {
+  readonly queries: Span
+  readonly keys: readonly Span[]
+  readonly toDiagonal: boolean
+}
+
+type Attend = (row: Row, pieces: readonly [Tensor, ...Tensor[]]) => PartialAttention
+
+/** Queries of a row, then its blocks of keys, then of values. */
+const piecesOf = ({ queries, keys }: Row, { q, k, v }: Omit<AttentionHeads, 'documents'>): [Tensor, ...Tensor[]] => [
+  pieceOf(q, queries, 1),
+  ...keys.map((span) => pieceOf(k, span, 1)),
+  ...keys.map((span) => pieceOf(v, span, 1)),
+]
+
+/** One row after the other, of which nothing is kept but what it gives: the backward pass makes each again by itself. */
+function rowByRow({ q, k, v }: AttentionHeads, rows: readonly Row[], attend: Attend): PartialAttention {
+  // a custom gradient has one output: the log sum stands behind the values
+  const one = (row: Row, pieces: readonly [Tensor, ...Tensor[]]): Tensor => {
+    const { o, lse } = attend(row, pieces)
+    return concat([o, expandDims(transpose(lse, [0, 2, 1]), 3)], 3)
+  }
+  const all = (heads: Omit<AttentionHeads, 'documents'>): Tensor =>
+    concat(
+      rows.map((row) => tidy(() => one(row, piecesOf(row, heads)))),
+      1,
+    )
+  const gradients = (dy: Tensor, heads: Omit<AttentionHeads, 'documents'>): Tensor[] => {
+    let [dk, dv] = [zerosLike(heads.k), zerosLike(heads.v)]
+    const dqs = rows.map((row) => {
+      const [dq, ...sums] = tidy(() => {
+        const pieces = piecesOf(row, heads)
+        const found = vjp(() => [one(row, pieces)], pieces, [pieceOf(dy, row.queries, 1)])
+        const end = 1 + row.keys.length
+        return [found[0] as Tensor, addedInFront(dk, found.slice(1, end)), addedInFront(dv, found.slice(end))]
+      }) as [Tensor, Tensor, Tensor]
+      dispose([dk, dv])
+      ;[dk, dv] = sums
+      return dq
+    })
+    return [concat(dqs, 1), dk, dv]
+  }
+  const op = customGrad((...given) => {
+    const save = given.pop() as unknown as (tensors: Tensor[]) => void
+    const [q, k, v] = given as [Tensor, Tensor, Tensor]
+    save([q, k, v])
+    return {
+      value: all({ q, k, v }),
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [q, k, v] = saved as [Tensor, Tensor, Tensor]
+        return gradients(dy, { q, k, v })
+      },
+    }
+  })
+  const both = op(q, k, v)
+  const [o, lse] = split(both, [(both.shape[3] as number) - 1, 1], 3) as [Tensor, Tensor]
+  return { o, lse: transpose(squeeze(lse, [3]), [0, 2, 1]) }
+}
+
+/** `total` with pieces that follow each other, put together, added to its first tokens. */
+function addedInFront(total: Tensor, pieces: readonly Tensor[]): Tensor {
+  const front = pieces.length === 1 ? (pieces[0] as Tensor) : concat([...pieces], 1)
+  const rest = (total.shape[1] as number) - (front.shape[1] as number)
+  return add(
+    total,
+    pad(front, [
+      [0, 0],
+      [0, rest],
+      [0, 0],
+      [0, 0],
+    ]),
+  )
 }
 
 /** A ring of devices, each of which holds a block of keys and values. */
@@ -87,7 +186,7 @@ export function inProcessRing(devices: number): Ring {
 }
 
 /** What a device holds of keys and values, and whose they are. */
-interface HeldBlock extends Piece {
+interface HeldBlock extends Span {
   readonly k: Tensor
   readonly v: Tensor
   readonly documents?: Tensor
@@ -107,22 +206,22 @@ export function ringAttention(
   const T = heads.q.shape[1] as number
   const N = ring.devices
   if (N > T) throw new RangeError(`ringAttention: expected at least a token a device, got ${T} for ${N} devices.`)
-  const own = Array.from({ length: N }, (_, i): Piece => {
+  const own = Array.from({ length: N }, (_, i): Span => {
     const begin = Math.floor((i * T) / N)
     return { begin, size: Math.floor(((i + 1) * T) / N) - begin }
   })
-  const queries = own.map((piece) => part(heads.q, piece))
-  const documents = own.map((piece) => heads.documents && part(heads.documents, piece))
+  const queries = own.map((piece) => pieceOf(heads.q, piece, 1))
+  const documents = own.map((piece) => heads.documents && pieceOf(heads.documents, piece, 1))
   let held: readonly HeldBlock[] = own.map((piece, i) => ({
     ...piece,
-    k: part(heads.k, piece),
-    v: part(heads.v, piece),
+    k: pieceOf(heads.k, piece, 1),
+    v: pieceOf(heads.v, piece, 1),
     ...(documents[i] && { documents: documents[i] }),
   }))
   const merged: (PartialAttention | undefined)[] = own.map(() => undefined)
   for (let step = 0; step < N; step++) {
     for (const [i, block] of held.entries()) {
-      const { begin } = own[i] as Piece
+      const { begin } = own[i] as Span
       // a block of later keys is nothing to these queries
       if (causal && block.begin > begin) continue
       const found = toBlock(queries[i] as Tensor, documents[i], block, causal && block.begin === begin, scale)
@@ -132,32 +231,6 @@ export function ringAttention(
     if (step < N - 1) held = ring.pass(held)
   }
   return joinedRows(merged as PartialAttention[])
-}
-
-interface Piece {
-  readonly begin: number
-  readonly size: number
-}
-
-function pieces(begin: number, end: number, size: number): Piece[] {
-  if (!(size >= 1)) throw new RangeError(`blockwiseAttention: expected blocks of at least 1 token, got ${size}.`)
-  const count = Math.ceil((end - begin) / size)
-  return Array.from({ length: count }, (_, n) => {
-    const start = begin + n * size
-    return { begin: start, size: Math.min(size, end - start) }
-  })
-}
-
-/** Tokens of a piece, of `[B, T, ...]`. */
-function part(x: Tensor, { begin, size }: Piece): Tensor {
-  const [B, , ...rest] = x.shape as [number, number, ...number[]]
-  return slice(x, [0, begin, ...rest.map(() => 0)], [B, size, ...rest])
-}
-
-function attend(heads: AttentionHeads, own: Piece, keys: Piece, causal: boolean, scale: number): PartialAttention {
-  const { q, k, v, documents } = heads
-  const block = { ...keys, k: part(k, keys), v: part(v, keys), ...(documents && { documents: part(documents, keys) }) }
-  return toBlock(part(q, own), documents && part(documents, own), block, causal, scale)
 }
 
 function toBlock(
