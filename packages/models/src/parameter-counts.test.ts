@@ -1,11 +1,15 @@
 import { within } from '@mneme/testing/subject'
 import { describe, expect, test } from 'vitest'
+import type { ForgettingTransformerConfig } from './forgetting-transformer.js'
 import type { Gpt2Config } from './gpt2.js'
 import type { GriffinConfig } from './griffin.js'
 import type { MinRnnConfig } from './min-rnn.js'
 import { createModel } from './registry.js'
+import retnet from './retnet.js'
+import type { RwkvConfig } from './rwkv.js'
 import type { TransformerConfig } from './transformer.js'
 import type { TransformerXlConfig } from './transformer-xl.js'
+import type { XlstmConfig } from './xlstm.js'
 
 type LlamaSizes = Pick<
   TransformerConfig,
@@ -195,5 +199,86 @@ describe('Griffin', () => {
     expect(griffinLayer('recurrent', sizes)).toBe(80_005_120)
     expect(griffinLayer('attention', sizes)).toBe(73_425_920)
     expect(griffin(sizes)).toBe(2_682_862_080)
+  })
+})
+
+type RwkvSizes = Pick<RwkvConfig, 'vocabulary' | 'dModel' | 'nLayers'>
+
+/** 2 V D + 13 D² L + D (11 L + 4), with feed-forwards four times as wide as the model. */
+function rwkv({ vocabulary: V, dModel: D, nLayers: L }: RwkvSizes): number {
+  return 2 * V * D + 13 * D * D * L + D * (11 * L + 4)
+}
+
+describe('RWKV-4', () => {
+  test('as many values as the formula says', async () => {
+    const sizes: RwkvSizes = { vocabulary: 11, dModel: 6, nLayers: 3 }
+    expect(await count('rwkv', { ...sizes, dAttention: 6, dInner: 24 })).toBe(rwkv(sizes))
+  })
+
+  test('the formula gives the published 169M model', () => {
+    expect(rwkv({ vocabulary: 50_277, dModel: 768, nLayers: 12 })).toBe(169_342_464)
+  })
+})
+
+type FoxSizes = Pick<ForgettingTransformerConfig, 'dModel' | 'nLayers' | 'nHeads' | 'dInner'>
+
+/** Beside the tables of tokens: L (5 D² + 3 D H + H + 3 D + 3 D F + 2 D) + D. */
+function foxPro({ dModel: D, nLayers: L, nHeads: H, dInner: F }: FoxSizes): number {
+  return L * (5 * D * D + 3 * D * H + H + 3 * D + 3 * D * F + 2 * D) + D
+}
+
+describe('Forgetting transformer, Pro', () => {
+  test('as many values as the formula says', async () => {
+    const sizes: FoxSizes = { dModel: 8, nLayers: 2, nHeads: 2, dInner: 12 }
+    const pro = { qkNorm: true, outputNorm: true, outputGate: true, kvShift: true }
+    const config = { ...sizes, ...pro, vocabulary: 11, nKvHeads: 2 }
+    expect(await count('forgetting-transformer', config)).toBe(foxPro(sizes) + 2 * 11 * 8)
+  })
+
+  test('the formula gives the published 125M and 760M models', () => {
+    expect(foxPro({ dModel: 768, nLayers: 12, nHeads: 12, dInner: 1792 })).toBe(85_313_424)
+    expect(foxPro({ dModel: 1536, nLayers: 24, nHeads: 24, dInner: 3584 })).toBe(682_317_888)
+  })
+})
+
+type XlstmSizes = Pick<XlstmConfig, 'vocabulary' | 'dModel' | 'nLayers' | 'nHeads' | 'expandK' | 'expandV' | 'dInner'>
+
+/** 2 V D + D + L (2 D, maps 2 D K + 3 D V, gates 2 (D H + H), norm V, feed-forward 3 D F), K and V of all heads. */
+function xlstm({ vocabulary, dModel: D, nLayers: L, nHeads: H, expandK, expandV, dInner: F }: XlstmSizes): number {
+  const [K, V] = [D * expandK, D * expandV]
+  const layer = 2 * D + 2 * D * K + 3 * D * V + 2 * (D * H + H) + V + 3 * D * F
+  return 2 * vocabulary * D + D + L * layer
+}
+
+describe('xLSTM in the form of the 7B model', () => {
+  test('as many values as the formula says', async () => {
+    const sizes: XlstmSizes = {
+      vocabulary: 11,
+      dModel: 8,
+      nLayers: 2,
+      nHeads: 2,
+      expandK: 0.5,
+      expandV: 1,
+      dInner: 12,
+    }
+    expect(await count('xlstm', sizes)).toBe(xlstm(sizes))
+  })
+
+  test('the formula gives the published 7B model', () => {
+    const sizes = { vocabulary: 50_304, dModel: 4096, nLayers: 32, nHeads: 8, expandK: 0.5, expandV: 1, dInner: 10_944 }
+    expect(xlstm(sizes)).toBe(6_865_424_896)
+  })
+})
+
+test('RetNet: matrices of 12 D² values a layer, with values and feed-forwards twice as wide as the model', async () => {
+  await within(async () => {
+    const [D, nLayers] = [8, 3]
+    const torchscale = { ...retnet.tiny.torchscale, valueWidth: 2 * D, gated: false }
+    const model = retnet.build({ ...retnet.tiny, form: 'torchscale', dModel: D, nLayers, dInner: 2 * D, torchscale })
+    const matrices = [...model.namedParameters()].filter(
+      ([path, v]) => path.startsWith('body.') && v.shape.length === 2,
+    )
+    expect(matrices.reduce((total, [, v]) => total + v.size, 0)).toBe(nLayers * 12 * D * D)
+    model.dispose()
   })
 })

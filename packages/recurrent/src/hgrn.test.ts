@@ -4,7 +4,7 @@ import { expectClose } from '@mneme/testing/tolerance'
 import { fill, mul, reshape, sigmoid, slice, sub, type Tensor, tensor, unstack, zeros } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { ComplexHGRN, HGRN, type HgrnOptions } from './hgrn.js'
-import { LowerBound, lowerBounds } from './lower-bound.js'
+import { boundedGates, LowerBound, lowerBounds } from './lower-bound.js'
 
 const D = 4
 const options: HgrnOptions = { dModel: D, bound: null, convWidth: 0, normEps: 1e-6 }
@@ -55,6 +55,14 @@ describe('HGRN', () => {
       const least = await decays(evenly(5, 2))
       expect(Math.min(...least)).toBeGreaterThanOrEqual(0.4 - 1e-6)
       expect(Math.min(...(await decays(null)))).toBeLessThan(0.1)
+    })
+  })
+
+  test('no gate is so open that nothing comes in: what is written keeps its digits where the gate rounds to 1', async () => {
+    await within(async () => {
+      const { forget, input } = boundedGates(fill([1, D], 40), evenly(5, 2))
+      expectClose(await read(forget), Array(D).fill(1), 1e-6, 'kept')
+      for (const share of await read(input)) expect(share / (0.6 * Math.exp(-40))).toBeCloseTo(1, 5)
     })
   })
 

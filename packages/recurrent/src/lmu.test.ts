@@ -3,7 +3,7 @@ import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
 import { ones, type Tensor, tensor, zeros } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
-import { LMU, legendreDelay } from './lmu.js'
+import { LMU, legendre, legendreDelay } from './lmu.js'
 
 /** A cell whose signal is its one input, and the memories of every token. */
 async function memories(M: number, window: number, signal: Tensor): Promise<Float32Array> {
@@ -16,15 +16,6 @@ async function memories(M: number, window: number, signal: Tensor): Promise<Floa
   const values = await read(seen.get('memory') as Tensor)
   cell.dispose()
   return values
-}
-
-/** Legendre polynomials P_0 to P_{M-1} at x. */
-function legendre(M: number, x: number): number[] {
-  const P = [1, x]
-  for (let n = 1; n < M - 1; n++) {
-    P.push(((2 * n + 1) * x * (P[n] as number) - n * (P[n - 1] as number)) / (n + 1))
-  }
-  return P.slice(0, M)
 }
 
 describe('Legendre delay', () => {

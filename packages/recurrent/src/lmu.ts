@@ -148,6 +148,18 @@ export function legendreDelay(M: number, window: number): { A: Float64Array[]; B
   }
 }
 
+/**
+ * Legendre polynomials P_0 to P_{M-1} at x in [-1, 1], by which a memory is read back: `u(t − rθ) ≈ Σ_i P_i(2r − 1) m_i`
+ * for the signal so long ago, r in [0, 1].
+ */
+export function legendre(M: number, x: number): number[] {
+  const P = [1, x]
+  for (let n = 1; n < M - 1; n++) {
+    P.push(((2 * n + 1) * x * (P[n] as number) - n * (P[n - 1] as number)) / (n + 1))
+  }
+  return P.slice(0, M)
+}
+
 /** e^F by its series for F / 2^s, squared s times. */
 function matrixExp(matrix: readonly Float64Array[]): Float64Array[] {
   const size = Math.max(...matrix.map((row) => row.reduce((sum, value) => sum + Math.abs(value), 0)))

@@ -21,20 +21,21 @@ describe('QRNN', () => {
     mixer.dispose()
   })
 
-  test('the scan is the loop', async () => {
+  test.each(['f', 'fo', 'ifo'] as const)('pooling %s: the scan is the loop', async (pooling) => {
     await within(async () => {
-      const T = 30
-      const mixer = new QRNN({ dModel: D, width: 1, pooling: 'fo' }, new Rng(2))
+      const [T, P] = [30, 1 + pooling.length]
+      const mixer = new QRNN({ dModel: D, width: 1, pooling }, new Rng(2))
       const x = normal(new Rng(3), [1, T, D], 2)
       const parts = await read(mixer.projection.forward(x))
       const expected: number[] = []
       const c = [0, 0, 0]
       for (let t = 0; t < T; t++) {
         for (let d = 0; d < D; d++) {
-          const part = (p: number): number => parts[(t * 3 + p) * D + d] as number
+          const part = (p: number): number => parts[(t * P + p) * D + d] as number
           const f = sigmoid(part(1))
-          c[d] = f * (c[d] as number) + (1 - f) * Math.tanh(part(0))
-          expected.push(sigmoid(part(2)) * (c[d] as number))
+          const taken = pooling === 'ifo' ? sigmoid(part(3)) : 1 - f
+          c[d] = f * (c[d] as number) + taken * Math.tanh(part(0))
+          expected.push((pooling === 'f' ? 1 : sigmoid(part(2))) * (c[d] as number))
         }
       }
       expectClose(await read(mixer.forward(x).y), expected, 1e-5, 'outputs')

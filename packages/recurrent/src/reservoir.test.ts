@@ -1,7 +1,7 @@
-import { normal, Rng, valueAndGrads } from '@mneme/core-tensor'
+import { affine, normal, Rng, tokenAt, valueAndGrads } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { ones, sum, tensor2d, tensor3d, zeros } from '@tensorflow/tfjs-core'
+import { add, ones, sum, type Tensor, tanh, tensor2d, tensor3d, zeros } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { Reservoir, ReservoirMemory, spectralRadius } from './reservoir.js'
 
@@ -63,6 +63,22 @@ describe('Reservoir', () => {
       expect(grads[0]).toBeNull()
       expect(grads[1]).not.toBeNull()
       mixer.dispose()
+    })
+  })
+
+  test('a leak of 1 is the plain echo-state network, and one of next to nothing keeps the state', async () => {
+    await within(async () => {
+      const plain = new Reservoir({ ...options, leak: 1 }, new Rng(11))
+      const x = normal(new Rng(12), [1, 6, D], 1)
+      let r: Tensor = zeros([1, 24])
+      for (let t = 0; t < 6; t++) {
+        const into = affine({ x: tokenAt(x, t), weight: plain.inWeight, bias: plain.bias }).y
+        r = tanh(add(into, affine({ x: r, weight: plain.weight }).y))
+      }
+      expectClose(await read(plain.forward(x).state), await read(r), 1e-5, 'last state')
+      const frozen = new Reservoir({ ...options, leak: 1e-7 }, new Rng(11))
+      const before = normal(new Rng(13), [1, 24], 1)
+      expectClose(await read(frozen.forward(x, before).state), await read(before), 1e-5, 'kept')
     })
   })
 

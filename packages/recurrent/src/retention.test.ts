@@ -40,10 +40,11 @@ describe('Retention', () => {
     mixer.dispose()
   })
 
-  test('is the parallel form: scores times γ^(i−j), then values', async () => {
+  test('is the parallel form, scores times γ^(i−j), then values: token by token and in chunks', async () => {
     await within(async () => {
       const [T, H, K, V] = [12, 2, 4, 8]
-      const mixer = new Retention({ ...options, ropeBase: null }, new Rng(2))
+      const make = (chunk: number) => new Retention({ ...options, ropeBase: null, chunk }, new Rng(2))
+      const mixer = make(1)
       const x = normal(new Rng(3), [1, T, D], 1)
       const heads = (y: ReturnType<typeof ones>, W: number) => transpose(reshape(y, [T, H, W]), [1, 0, 2])
       const scores = matMul(heads(mixer.qProj.forward(x), K), heads(mixer.kProj.forward(x), K), false, true)
@@ -60,8 +61,10 @@ describe('Retention', () => {
         gate.map((g) => g / (1 + Math.exp(-g))),
         [1, T, H * V],
       )
-      expectClose(await read(mixer.forward(x).y), await read(mixer.oProj.forward(mul(normed, silu))), 1e-5, 'outputs')
-      mixer.dispose()
+      const expected = await read(mixer.oProj.forward(mul(normed, silu)))
+      for (const chunk of [1, 5, 64]) {
+        expectClose(await read(make(chunk).forward(x).y), expected, 1e-5, `chunks of ${chunk}`)
+      }
     })
   })
 

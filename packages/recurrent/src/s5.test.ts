@@ -9,38 +9,6 @@ import { S5, type S5Options } from './s5.js'
 
 const options: S5Options = { dModel: 3, dState: 8, blocks: 1, clipRates: false, mixing: 'none' }
 
-describe('HiPPO', () => {
-  test.each([2, 8, 64])('%i states: V diag(−1/2 ± iω) Vᴴ = A + P Pᵀ, and V is unitary', (N) => {
-    const { frequencies, re, im } = hippoNormal(N)
-    const at = (rows: readonly Float64Array[], n: number, j: number): number => rows[n]?.[j] as number
-    let [worst, skew] = [0, 0]
-    const scale = frequencies.at(-1) as number
-    for (let n = 0; n < N; n++) {
-      for (let k = 0; k < N; k++) {
-        const low = -Math.sqrt((2 * n + 1) * (2 * k + 1))
-        const hippo = (n > k ? low : n === k ? -(n + 1) : 0) + Math.sqrt((n + 0.5) * (k + 0.5))
-        let [value, identity] = [0, 0]
-        for (let j = 0; j < N / 2; j++) {
-          // v vᴴ and its conjugate: twice the real part
-          const same = at(re, n, j) * at(re, k, j) + at(im, n, j) * at(im, k, j)
-          const turned = at(im, n, j) * at(re, k, j) - at(re, n, j) * at(im, k, j)
-          identity += 2 * same
-          value += 2 * (-0.5 * same - (frequencies[j] as number) * turned)
-        }
-        worst = Math.max(worst, Math.abs(value - hippo))
-        skew = Math.max(skew, Math.abs(identity - (n === k ? 1 : 0)))
-      }
-    }
-    expect(worst / scale).toBeLessThan(1e-9)
-    expect(skew).toBeLessThan(1e-9)
-    expect(Array.from(frequencies)).toEqual(Array.from(frequencies).sort((a, b) => a - b))
-  })
-
-  test('an odd number of states is refused', () => {
-    expect(() => hippoNormal(3)).toThrow(/even number, got 3/)
-  })
-})
-
 describe('S5', () => {
   test('with one channel is S4D, whose B is 1', async () => {
     await within(async () => {
