@@ -104,6 +104,30 @@ describe('delta rule', () => {
     })
   })
 
+  test('in chunks, too, what a token writes is β_i (v_i − S_{i−1}ᵀ k_i) under its key', async () => {
+    await within(async () => {
+      const T = 11
+      const { k, v, beta } = drawn(14, [1, T, 1, 4, 3])
+      const upTo = (i: number) => {
+        const first = (x: Tensor): Tensor => span(x, 0, i)
+        return deltaRule({ q: first(k), k: first(k), v: first(v), beta: first(beta) }, { chunk: 4, scale: 1 }).state
+      }
+      const [values, betas] = [await read(v), await read(beta)]
+      for (let i = 1; i < T; i++) {
+        const key = reshape(span(k, i, 1), [4, 1])
+        const under = (state: Tensor): Promise<Float32Array> => read(sum(mul(reshape(state, [4, 3]), key), 0))
+        const [before, after] = [await under(upTo(i)), await under(upTo(i + 1))]
+        const expected = before.map((held, j) => (betas[i] as number) * ((values[3 * i + j] as number) - held))
+        expectClose(
+          after.map((now, j) => now - (before[j] as number)),
+          expected,
+          1e-4,
+          `token ${i}`,
+        )
+      }
+    })
+  })
+
   test('β = 1 and keys of length 1: what was written is read back exactly', async () => {
     await within(async () => {
       const { k, v, state } = drawn(4, [2, 18, 2, 4, 3]) as Required<Inputs>

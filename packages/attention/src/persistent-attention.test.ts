@@ -1,7 +1,7 @@
-import { normal, normalInit, Rng } from '@mneme/core-tensor'
+import { type Linear, normal, normalInit, Rng, softmaxAttention } from '@mneme/core-tensor'
 import { read, span, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { fill, tensor } from '@tensorflow/tfjs-core'
+import { fill, mul, ones, reshape, type Tensor, tensor, zeros } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { PersistentAttention } from './persistent-attention.js'
 
@@ -53,6 +53,50 @@ describe('PersistentAttention', () => {
       }
       const expected = await read(mixer.oProj.forward(tensor(o, [1, T, D])))
       expectClose(await read(mixer.forward(x).y), expected, 1e-5, 'outputs')
+    })
+  })
+
+  test('slots that no query looks at: plain attention to the tokens before', async () => {
+    await within(async () => {
+      const T = 5
+      const mixer = new PersistentAttention(
+        { ...options, span: T, projection: { ...options.projection, bias: true } },
+        new Rng(5),
+      )
+      mixer.distanceKeys.assign(zeros([T, 3]))
+      // all queries have the same first feature, and all slots are far against it
+      const first = tensor(
+        Float32Array.from({ length: D * D }, (_, n) => (Math.floor(n / D) % 3 === 0 ? 0 : 1)),
+        [D, D],
+      )
+      const bias = tensor(Float32Array.from({ length: D }, (_, n) => (n % 3 === 0 ? 1 : 0)))
+      mixer.qProj.weight.assign(mul(mixer.qProj.weight, first))
+      mixer.qProj.bias?.assign(bias)
+      mixer.slotKeys.assign(
+        tensor(
+          Float32Array.from({ length: 30 }, (_, n) => (n % 3 === 0 ? -1e4 : 0)),
+          [2, 5, 3],
+        ),
+      )
+      const x = normal(new Rng(6), [1, T, D], 1)
+      const heads = (map: Linear, begin: number): Tensor =>
+        reshape(map.forward(span(x, begin, T - 1)), [1, T - 1, 2, 3])
+      // query t at the key of token t − 1
+      const { o } = softmaxAttention({ q: heads(mixer.qProj, 1), k: heads(mixer.kProj, 0), v: heads(mixer.vProj, 0) })
+      const expected = mixer.oProj.forward(reshape(o, [1, T - 1, D]))
+      expectClose(await read(span(mixer.forward(x).y, 1, T - 1)), await read(expected), 1e-5, 'outputs')
+    })
+  })
+
+  test('equal values of tokens and slots come out as they are: weights sum to 1 over both', async () => {
+    await within(async () => {
+      const mixer = new PersistentAttention({ ...options, projection: { bias: true } }, new Rng(7))
+      mixer.vProj.weight.assign(zeros([D, D]))
+      mixer.vProj.bias?.assign(ones([D]))
+      mixer.slotValues.assign(fill([2, 5, 3], 5 ** -0.5))
+      const y = await read(mixer.forward(normal(new Rng(8), [1, 7, D], 2)).y)
+      const alone = await read(mixer.oProj.forward(ones([1, D])))
+      for (let t = 0; t < 7; t++) expectClose(y.slice(t * D, (t + 1) * D), alone, 1e-5, `token ${t}`)
     })
   })
 

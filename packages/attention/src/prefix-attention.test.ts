@@ -2,8 +2,10 @@ import { normal, normalInit, Rng, softmaxAttention } from '@mneme/core-tensor'
 import { read, span, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
 import {
+  abs,
   add,
   concat,
+  eye,
   fill,
   mul,
   ones,
@@ -141,6 +143,23 @@ describe('Latte', () => {
       mixer.oProj.weight.assign(aaren.oProj.weight)
       const x = normal(new Rng(16), [2, 13, D], 1)
       expectClose(await read(mixer.forward(x).y), await read(aaren.forward(x).y), 1e-5, 'outputs')
+    })
+  })
+
+  test('equal values come out as they are: weights are not negative and sum to 1', async () => {
+    await within(async () => {
+      const mixer = new Latte({ ...options, projection: { ...projection, bias: true } }, new Rng(17))
+      mixer.vProj.weight.assign(fill([D, D], 0))
+      const x = mul(normal(new Rng(18), [1, 9, D], 1), 3)
+      const y = await read(mixer.forward(x).y)
+      const alone = await read(mixer.oProj.forward(reshape(mixer.vProj.bias as Tensor, [1, D])))
+      for (let t = 0; t < 9; t++) expectClose(y.slice(t * D, (t + 1) * D), alone, 1e-5, `token ${t}`)
+      // a value of one sign stays so
+      mixer.vProj.weight.assign(abs(normal(new Rng(19), [D, D], 1)))
+      mixer.oProj.weight.assign(eye(D))
+      mixer.oProj.bias?.assign(fill([D], 0))
+      mixer.vProj.bias?.assign(fill([D], 0))
+      expect(Math.min(...(await read(mixer.forward(abs(x)).y)))).toBeGreaterThanOrEqual(0)
     })
   })
 
