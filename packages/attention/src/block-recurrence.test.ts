@@ -1,4 +1,4 @@
-import { normal, RMSNorm, Rng, unitLength } from '@mneme/core-tensor'
+import { affine, normal, RMSNorm, Rng, softmaxAttention, unitLength } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
 import {
@@ -10,6 +10,7 @@ import {
   ones,
   reshape,
   softmax,
+  split,
   type Tensor,
   tensor1d,
   tensor4d,
@@ -90,6 +91,32 @@ describe('block recurrence', () => {
       const { state } = recurrence.forward(x)
       expectClose(await read(state.vectors[0] as Tensor), await read(set.initialState(1)), 1e-6, 'vectors')
       expectClose(await after(other), await after(x), 1e-6, 'outputs')
+    })
+  })
+
+  test('vectors that stay as they are: a window of tokens beside an attention to learned vectors', async () => {
+    await within(async () => {
+      const rng = new Rng(6)
+      const [set, mixer] = [vectorsOf(rng), attention(rng, [0])]
+      const alone = new BlockAttention(
+        { ...mixer.options, reads: [], positions: mixer.distanceBias as T5Bias },
+        new Rng(7),
+      )
+      alone.loadStateDict(await mixer.stateDict(), { strict: false })
+      set.gate.bias?.assign(fill([D], 100))
+      const T = 3 * W
+      const x = normal(new Rng(8), [1, T, D], 1)
+      // the columns of the output map for what the window gave, and for what the vectors gave
+      const [ofTokens, ofVectors] = split(mixer.oProj.weight, 2, 1) as [Tensor, Tensor]
+      alone.oProj.weight.assign(ofTokens)
+      const window = new BlockRecurrence([{ mixer: alone }], [], { ...never, writers: [] }).forward(x).y
+      const { keys, values } = set.keysAndValues(set.initialState(1))
+      const reader = mixer.readers[0] as (typeof mixer.readers)[number]
+      const q = unitLength(reshape(reader.qProj.forward(x), [1, T, H, K]))
+      const { o } = softmaxAttention({ q, k: unitLength(keys), v: values }, { causal: false, scale: 1 })
+      const beside = affine({ x: reshape(o, [1, T, H * K]), weight: ofVectors }).y
+      const recurrence = new BlockRecurrence([{ mixer }], [set], { ...never, writers: [0] })
+      expectClose(await read(recurrence.forward(x).y), await read(add(window, beside)), 1e-5, 'outputs')
     })
   })
 

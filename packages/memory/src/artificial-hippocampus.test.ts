@@ -151,6 +151,14 @@ describe('ArtificialHippocampus', () => {
     await within(async () => {
       expect(delta(new Rng(0)).parameterCount()).toBe(3 * D * H + H * K * K + K + 2 * H)
       expect(delta(new Rng(0), false).parameterCount()).toBe(2 * D * H + H * K * K + K)
+      // published for 36 layers, 13.0 and 11.8 million values; one a head of the former is never read
+      const published = { dModel: 2048, nHeads: 16, dHead: 128, normEps: 1e-5, chunk: 64 }
+      for (const [decay, count] of [
+        [true, 12_982_464 - 36 * 16],
+        [false, 11_801_088],
+      ] as const) {
+        expect(36 * new DeltaCompressor({ ...published, decay }, new Rng(0)).parameterCount()).toBe(count)
+      }
     })
   })
 

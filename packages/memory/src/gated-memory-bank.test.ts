@@ -68,6 +68,21 @@ describe('GatedMemoryBank', () => {
     })
   })
 
+  test('paper: after however many segments, values are within 1 / (1 − f), f what the forget gate keeps', async () => {
+    await within(async () => {
+      const bank = make('paper', 2)
+      const gates = bank.write as unknown as { inputGate: Linear; forgetGate: Linear }
+      setGate(gates.inputGate, 200)
+      setGate(gates.forgetGate, Math.log(3)) // f = 3/4
+      bank.vProj.weight.assign(mul(bank.vProj.weight, 100))
+      let { state } = bank.forward(draw(20, N))
+      for (let s = 1; s < 30; s++) state = bank.forward(draw(20 + s, N), state).state
+      const largest = Math.max(...(await read(state.bank)).map(Math.abs))
+      expect(largest).toBeLessThanOrEqual(4 + 1e-3)
+      expect(largest).toBeGreaterThan(1)
+    })
+  })
+
   test('code: gates of no weight take half and keep σ(1)', async () => {
     await within(async () => {
       const bank = make('code', 2)

@@ -1,7 +1,7 @@
 import { normal, Rng, softmaxAttention, unitLength } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { reshape, type Tensor, tensor3d, tile } from '@tensorflow/tfjs-core'
+import { gather, reshape, type Tensor, tensor1d, tensor3d, tile } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { KnnAttention } from './knn-attention.js'
 import { KnnMemory } from './knn-memory.js'
@@ -15,6 +15,19 @@ describe('KnnMemory', () => {
       const state = memory.write(memory.initialState(), { keys, values })
       const { y } = memory.read(state, tensor3d([2, 1, 2, 1], [2, 1, 2]))
       expect(await read(y)).toEqual(Float32Array.of(3, 1, 5, 4))
+    })
+  })
+
+  test('the order in which keys came does not matter to what is found', async () => {
+    await within(async () => {
+      const memory = new KnnMemory({ capacity: 10, neighbours: 3 })
+      const [keys, values] = [normal(new Rng(5), [2, 7, 4], 1), normal(new Rng(6), [2, 7, 2], 1)]
+      const query = normal(new Rng(7), [2, 3, 4], 1)
+      const order = tensor1d([4, 0, 6, 2, 5, 1, 3], 'int32')
+      const turned = { keys: gather(keys, order, 1), values: gather(values, order, 1) }
+      const found = async (entry: { readonly keys: Tensor; readonly values: Tensor }) =>
+        read(memory.read(memory.write(memory.initialState(), entry), query).y)
+      expect(await found(turned)).toEqual(await found({ keys, values }))
     })
   })
 

@@ -32,6 +32,29 @@ describe('StoryMemory', () => {
     })
   })
 
+  test('one hop over bags of words is one attention read: W (u + softmax(m·u) c)', async () => {
+    await within(async () => {
+      const model = new StoryMemory({ ...options, hops: 1, words: 'bag' }, new Rng(6))
+      const [A, C] = await Promise.all(model.tables.map(read))
+      const bag = (table: Float32Array | undefined, words: readonly number[]): number[] =>
+        Array.from({ length: 5 }, (_, d) =>
+          words.reduce((sum, w) => sum + (w === 0 ? 0 : (table?.[5 * w + d] as number)), 0),
+        )
+      const u = bag(A, [2, 5, 0])
+      const dot = (a: readonly number[], b: readonly number[]): number =>
+        a.reduce((sum, v, d) => sum + v * (b[d] as number), 0)
+      const shares = story.map((sentence) => Math.exp(dot(bag(A, sentence), u)))
+      const total = shares.reduce((a, b) => a + b)
+      const values = story.map((sentence) => bag(C, sentence))
+      const found = u.map(
+        (v, d) => v + values.reduce((sum, c, i) => sum + (shares[i] as number) * (c[d] as number), 0) / total,
+      )
+      const expected = Array.from({ length: 9 }, (_, w) => dot(bag(C, [w]), found))
+      expectClose(await read(model.forward(tokens(story), question())), expected, 1e-5, 'scores')
+      model.dispose()
+    })
+  })
+
   test('tied from hop to hop it has K + 1 tables, and as many of times', () => {
     const model = new StoryMemory({ ...options, temporal: true }, new Rng(1))
     expect(model.parameterCount()).toBe(4 * (9 + 6) * 5)

@@ -205,6 +205,32 @@ describe('storeAndRead', () => {
     })
   })
 
+  test.each([1, 4])(
+    'an MLP without momentum and decay, in mini batches of %i, is plain gradient descent: TTT-MLP',
+    async (chunk) => {
+      await within(async () => {
+        const rng = new Rng(6)
+        const net = new MemoryNet({ width: 3, depth: 2, expansion: 4, normed: true, lossReduction: 'sum' })
+        const drawn = net.draw(1, rng)
+        const given = { ...tokens(rng, 1, 9, 3), logDecay: zeros([1, 9, 1]), logMomentum: null }
+        let [W, point] = [drawn as FastWeights, drawn as FastWeights]
+        const reads: Tensor[] = []
+        for (let t = 0; t < 9; t++) {
+          if (t % chunk === 0) point = W
+          const error = (): Tensor[] => [sum(square(sub(net.forward(point, at(given.k, t)), at(given.v, t))))]
+          const slopes = vjp(error, [...point], [fill([], 1)])
+          W = W.map((w, i) => sub(w, mul(slopes[i] as Tensor, reshape(at(given.step, t), []))))
+          reads.push(net.forward(W, at(given.q, t)))
+        }
+        const actual = storeAndRead(net, start(drawn, false), given, chunk)
+        expectClose(await read(actual.read), await read(concat(reads, 1)), 1e-5, 'reads')
+        for (const [i, w] of actual.state.weights.entries()) {
+          expectClose(await read(w), await read(W[i] as Tensor), 1e-5, `weight ${i}`)
+        }
+      })
+    },
+  )
+
   test('a matrix with decay corrects what it held before the decay', async () => {
     await within(async () => {
       const given = { ...tokens(new Rng(2), 1, 6, 3), logMomentum: null }

@@ -2,7 +2,7 @@ import { normal, Rng, turingMemory } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
 import { concat, fill, sum, type Tensor, tensor, tensor3d, zeros } from '@tensorflow/tfjs-core'
-import { describe, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { TuringMemory } from './turing-memory.js'
 
 const [FAR, NONE] = [40, -40]
@@ -35,6 +35,15 @@ describe('turingMemory', () => {
       const empty = zeros([1, 2, 1])
       expectClose(await read(run([write], empty).memoryAfter), [0.4, 0.4], 1e-5, 'after one')
       expectClose(await read(run([write, write], empty).memoryAfter), [0.6, 0.6], 1e-5, 'after two')
+    })
+  })
+
+  test('in empty memory all rows are alike to any key, however sure: what is read is 0', async () => {
+    await within(async () => {
+      const sure = heads(2, { key: FAR, strength: FAR })
+      const { reads, readWeightsAfter } = run([sure], zeros([1, 4, 2]))
+      expect([...(await read(reads))]).toEqual([0, 0])
+      expectClose(await read(readWeightsAfter), Array(4).fill(0.25), 1e-5, 'weights')
     })
   })
 

@@ -1,7 +1,7 @@
 import { Rng } from '@mneme/core-tensor'
 import { read, span, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { concat, type Tensor, tensor2d } from '@tensorflow/tfjs-core'
+import { concat, type Tensor, tensor2d, zerosLike } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import memformer, { moreTiny } from './memformer.js'
 
@@ -43,6 +43,23 @@ describe.each(Object.entries({ 'as in the paper': memformer.tiny, ...moreTiny })
       expect(a).not.toEqual(b)
       const expected = model.decode(span(text, L, L), model.encode(span(text, 0, L), memory(one)).y)
       expectClose(a, await read(expected), 1e-5, 'scores')
+      model.dispose()
+    })
+  })
+
+  test('an encoder that ignores its slots: a plain encoder and decoder, which know of no segment but the last', async () => {
+    await within(async () => {
+      const model = memformer.build(config)
+      // every second layer of the encoder looks at the slots
+      for (const [path, v] of model.namedParameters()) {
+        if (/^encoder\.body\.layers\.\d*[13579]\.mixer\.attention\.oProj\./.test(path)) v.assign(zerosLike(v))
+      }
+      const [one, other, text] = [draw(2, L), draw(3, L), draw(4, 2 * L)]
+      const last = (first: Tensor): Promise<Float32Array> =>
+        read(span(model.forward(concat([first, text], 1)).y, 2 * L, L))
+      const plain = model.decode(span(text, L, L), model.encode(span(text, 0, L)).y)
+      expectClose(await last(one), await read(plain), 1e-5, 'scores')
+      expect(await last(other)).toEqual(await last(one))
       model.dispose()
     })
   })

@@ -1,8 +1,19 @@
-import { type Embedding, type State, valueAndGrads } from '@mneme/core-tensor'
+import { type Embedding, type SegmentRecurrent, type State, valueAndGrads } from '@mneme/core-tensor'
+import type { MemoryTokens, MemoryTokensState } from '@mneme/memory/memory-tokens'
 import { type GoldenTensor, goldenDirectory, goldens, toTensor } from '@mneme/testing/goldens'
 import { read, span, within } from '@mneme/testing/subject'
 import { expectClose, tolerances } from '@mneme/testing/tolerance'
-import { concat, mean, square, type Tensor, tensor2d } from '@tensorflow/tfjs-core'
+import {
+  add,
+  concat,
+  mean,
+  slice,
+  square,
+  type Tensor,
+  tensor2d,
+  type Variable,
+  zerosLike,
+} from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { fromPretrained } from './pretrained.js'
 import rmt, { moreTiny, type RmtConfig } from './rmt.js'
@@ -28,6 +39,27 @@ describe('recurrent memory transformer', () => {
       expectClose(await read(model.forward(concat([a, b], 1)).y), await read(apart), 1e-6, 'scores')
       model.dispose()
       plain.dispose()
+    })
+  })
+
+  test('one segment: the base model behind M prompt vectors, whatever stands behind the segment', async () => {
+    await within(async () => {
+      const x = ids(1, 2, 3, 4, 5)
+      for (const ownPositions of [false, true]) {
+        const model = rmt.build({ ...tiny, ownPositions })
+        const { inner, carry, positions } = model.body as unknown as SegmentRecurrent<MemoryTokensState>
+        const tokens = model.embedding.forward(x)
+        const placed = positions ? add(tokens, slice(positions.weight, [0, 0], [5, -1])) : tokens
+        const prompts = carry.before(carry.initialState(1)) as Tensor
+        const expected = slice(inner.forward(concat([prompts, placed], 1)).y, [0, tiny.memoryTokens, 0], [-1, 5, -1])
+        expectClose(await read(model.body.forward(tokens).y), await read(expected), 1e-5, 'outputs')
+        if (!ownPositions) continue
+        const scores = await read(model.forward(x).y)
+        const back = (carry as MemoryTokens).backPositions as Variable
+        back.assign(zerosLike(back))
+        expect(await read(model.forward(x).y)).toEqual(scores)
+        model.dispose()
+      }
     })
   })
 
