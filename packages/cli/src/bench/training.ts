@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { mean, randomNormal, square, sub } from '@tensorflow/tfjs-core'
 import { catalogue } from '../settings.js'
 import { type Timing, timed } from './measure.js'
+import { withMethods } from './tensor-methods.js'
 
 /** One training step of a recurrent layer, 64 wide, B = 8, T = 256: ours against the layer that tfjs has. */
 export async function minGruAgainstGru(): Promise<{ minGru: Timing; gru: Timing | null }> {
@@ -32,7 +33,7 @@ export async function minGruAgainstGru(): Promise<{ minGru: Timing; gru: Timing 
 async function layersGru(B: number, T: number, D: number): Promise<Timing | null> {
   const layers = await import('@tensorflow/tfjs-layers').catch(() => null)
   if (layers === null) return null
-  callableAsMethods()
+  withMethods()
   const model = layers.sequential({
     layers: [layers.layers.gru({ units: D, returnSequences: true, inputShape: [T, D] })],
   })
@@ -44,23 +45,6 @@ async function layersGru(B: number, T: number, D: number): Promise<Timing | null
   }, 1500)
   for (const t of [x, y]) t.dispose()
   return timing
-}
-
-/** tfjs-layers calls ops as methods of tensors, which tfjs-core alone does not have. */
-function callableAsMethods(): void {
-  const methods = tf.Tensor.prototype as unknown as Record<string, unknown>
-  for (const [name, op] of Object.entries(tf)) {
-    if (typeof op !== 'function' || name in methods || !/^[a-z]/.test(name)) continue
-    methods[name] = function method(this: tf.Tensor, ...args: unknown[]): unknown {
-      return (op as (...all: unknown[]) => unknown)(this, ...args)
-    }
-  }
-  methods.flatten = function flatten(this: tf.Tensor): tf.Tensor {
-    return tf.reshape(this, [-1])
-  }
-  methods.toFloat = function toFloat(this: tf.Tensor): tf.Tensor {
-    return tf.cast(this, 'float32')
-  }
 }
 
 export interface DefaultRun {
