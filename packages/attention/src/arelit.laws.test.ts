@@ -1,6 +1,7 @@
 import { normalInit, Rng } from '@mneme/core-tensor'
 import { describeMixer } from '@mneme/testing'
 import { AReLiT, type ArelitOptions } from './arelit.js'
+import { ReLiT } from './relit.js'
 
 const D = 6
 const options: ArelitOptions = {
@@ -20,3 +21,4 @@ describeMixer(
   D,
 )
 describeMixer('AReLiT, one component', (seed) => new AReLiT({ ...options, components: 1 }, new Rng(seed)), D)
+describeMixer('ReLiT', (seed) => new ReLiT(options, new Rng(seed)), D)

@@ -3,49 +3,22 @@ import {
   dims,
   type Gaps,
   gapsOf,
-  Linear,
-  type LinearOptions,
-  linearScan,
   type Mixed,
   type MixerTraits,
-  Module,
-  overGaps,
   type Pass,
   type Rng,
   type SequenceMixer,
-  tokenAt,
   wholeNumber,
 } from '@mneme/core-tensor'
-import {
-  add,
-  cos,
-  div,
-  expandDims,
-  mod,
-  mul,
-  ones,
-  relu,
-  reshape,
-  sigmoid,
-  split,
-  sub,
-  sum,
-  type Tensor,
-  tensor1d,
-} from '@tensorflow/tfjs-core'
+import { add, cos, div, expandDims, mod, mul, ones, reshape, sum, type Tensor, tensor1d } from '@tensorflow/tfjs-core'
+import { faded, OuterFeatures, type OuterFeaturesOptions } from './outer-features.js'
 import { counted, noTokens, type TokenCount } from './token-count.js'
 
-export interface ArelitOptions {
-  readonly dModel: number
-  readonly nHeads: number
-  readonly dHead: number
-  /** Features of a head over its width. */
-  readonly expansion: number
+export interface ArelitOptions extends OuterFeaturesOptions {
   /** Cosines that stand in for the matrix state. */
   readonly components: number
   /** Frequencies from −π to π, as published, where those at −ω and ω are the same cosine; or from 0 to π. */
   readonly spectrum: 'full' | 'half'
-  readonly projection?: LinearOptions
 }
 
 export type ArelitState = TokenCount & {
@@ -68,28 +41,17 @@ export type ArelitState = TokenCount & {
  * Paper: Pramanik et al. 2023, arXiv:2310.15719, sections 3 and 4.
  * Differs: t starts anew with each document, so that what comes after a reset is as from the start.
  */
-export class AReLiT extends Module implements SequenceMixer<ArelitState> {
+export class AReLiT extends OuterFeatures implements SequenceMixer<ArelitState> {
   readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
-  /** Keys, queries, values, and the gates β and γ. */
-  readonly inProj: Linear
-  /** What keys, queries and γ are multiplied out with. */
-  readonly featureProj: Linear
-  readonly oProj: Linear
   private readonly frequencies: readonly number[]
-  private readonly features: number
 
   constructor(
     private readonly options: ArelitOptions,
     rng: Rng,
   ) {
-    super()
-    const { dModel: D, nHeads: H, dHead: K, expansion, components: R, spectrum, projection = {} } = options
+    super(options, rng)
+    const { components: R, spectrum } = options
     wholeNumber('AReLiT components', R)
-    const zeroBias = { biasInit: (_: Rng, shape: readonly number[]) => constant(shape, 0), ...projection }
-    this.inProj = new Linear(D, 5 * H * K, rng, zeroBias)
-    this.featureProj = new Linear(D, 3 * H * expansion, rng, zeroBias)
-    this.oProj = new Linear(H * K, D, rng, zeroBias)
-    this.features = expansion * K
     const low = spectrum === 'full' ? -Math.PI : 0
     this.frequencies = Array.from({ length: R }, (_, r) => (R === 1 ? low : low + ((Math.PI - low) * r) / (R - 1)))
   }
@@ -105,38 +67,23 @@ export class AReLiT extends Module implements SequenceMixer<ArelitState> {
   }
 
   forward(x: Tensor, state?: ArelitState, pass?: Pass): Mixed<ArelitState> {
-    const { dModel, nHeads: H, dHead: K, expansion, components: R } = this.options
+    const { dModel, nHeads: H, dHead: K, components: R } = this.options
     const { B, T } = dims('AReLiT.forward x', x, 'B T D', { D: dModel })
-    const F = this.features
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('AReLiT.forward', pass, B, T)
-    const parts = (proj: Linear, count: number, width: number): Tensor[] =>
-      split(proj.forward(x), count, 2).map((part) => reshape(part, [B, T, H, width]))
-    const [rawK, rawQ, v, rawBeta, rawGamma] = parts(this.inProj, 5, K) as [Tensor, Tensor, Tensor, Tensor, Tensor]
-    const [pK, pQ, pGamma] = parts(this.featureProj, 3, expansion) as [Tensor, Tensor, Tensor]
-    const outer = (a: Tensor, b: Tensor): Tensor => reshape(mul(expandDims(a, 4), expandDims(b, 3)), [B, T, H, F])
-    const [k, q] = [outer(relu(rawK), relu(pK)), outer(relu(rawQ), relu(pQ))]
-    const gamma = outer(sigmoid(rawGamma), sigmoid(pGamma))
-    const beta = sigmoid(rawBeta)
+    const { k, q, v, beta, gamma } = this.gatedHeads(x)
     const { counts, next } = counted(before, gaps, B, T)
     const waves = this.waves(counts)
-    const keys = faded(gamma, mul(gamma, k), waves, before.keys, gaps)
-    const values = faded(beta, mul(beta, v), waves, before.values, gaps)
-    const flat = reshape(before.normaliser, [B, 1, H, F])
-    const sums = faded(gamma, mul(gamma, k), ones([1, 1, 1]), flat, gaps)
-    const query = expandDims(q, 2)
-    const read = sum(mul(values.all, sum(mul(keys.all, query), -1, true)), 2)
-    const weight = sum(mul(sums.all, query), -1, true)
-    const o = div(read, add(mul(reshape(weight, [B, T, H, 1]), 2 * R), 1e-5))
+    const keys = waving(gamma, mul(gamma, k), waves, before.keys, gaps)
+    const values = waving(beta, mul(beta, v), waves, before.values, gaps)
+    const sums = faded(gamma, mul(gamma, k), before.normaliser, gaps)
+    const read = sum(mul(values.all, sum(mul(keys.all, expandDims(q, 2)), -1, true)), 2)
+    const weight = sum(mul(sums.all, q), -1, true)
+    const o = div(read, add(mul(weight, 2 * R), 1e-5))
     pass?.record?.record('gamma', gamma)
     return {
       y: this.oProj.forward(reshape(o, [B, T, H * K])),
-      state: {
-        keys: keys.last,
-        values: values.last,
-        normaliser: reshape(sums.last, [B, H, F]),
-        ...next,
-      },
+      state: { keys: keys.last, values: values.last, normaliser: sums.last, ...next },
     }
   }
 
@@ -153,22 +100,15 @@ export class AReLiT extends Module implements SequenceMixer<ArelitState> {
   }
 }
 
-/**
- * `h_t = (1 − gate_t) ⊙ h_{t-1} + wave_t written_t` of every component: gate and written `[B, T, H, W]`, waves
- * `[B or 1, T or 1, R]`, before `[B, R, H, W]`. Returns all states `[B, T, R, H, W]`, and the last.
- */
-function faded(
+/** `faded`, what is written once for each component, by its wave: gate and written `[B, T, H, W]`, all `[B, T, R, H, W]`. */
+function waving(
   gate: Tensor,
   written: Tensor,
   waves: Tensor,
   before: Tensor,
   gaps: Gaps | null,
-): { readonly all: Tensor; readonly last: Tensor } {
-  const [B, T, H, W] = gate.shape as [number, number, number, number]
+): ReturnType<typeof faded> {
   const R = waves.shape[2] as number
-  const shape = [B, T, R * H * W]
-  const a = reshape(mul(expandDims(sub(1, gate), 2), ones([1, 1, R, 1, 1])), shape)
-  const b = reshape(mul(expandDims(written, 2), expandDims(expandDims(waves, 3), 4)), shape)
-  const { h } = linearScan({ ...overGaps(a, b, gaps), h0: reshape(before, [B, R * H * W]) })
-  return { all: reshape(h, [B, T, R, H, W]), last: reshape(tokenAt(h, T - 1), [B, R, H, W]) }
+  const each = mul(expandDims(gate, 2), ones([1, 1, R, 1, 1]))
+  return faded(each, mul(expandDims(written, 2), expandDims(expandDims(waves, 3), 4)), before, gaps)
 }

@@ -15,6 +15,7 @@ import {
   Latte,
   LinearAttention,
   PersistentAttention,
+  ReLiT,
   RelativeAttention,
   reluFeatures,
   SoftmaxAttention,
@@ -225,6 +226,7 @@ export const mixers = {
   aaren: (dModel, rng) => new Aaren({ ...headed(dModel), chunk }, rng),
   latte: (dModel, rng) => new Latte({ dModel, nHeads: 4, slots: dModel, scale: 1, chunk }, rng),
   cottention: (dModel, rng) => new Cottention({ ...headed(dModel), rotary: null, chunk }, rng),
+  relit: (dModel, rng) => new ReLiT({ ...headed(dModel), expansion: 2 }, rng),
   arelit: (dModel, rng) => new AReLiT({ ...headed(dModel), expansion: 4, components: 7, spectrum: 'full' }, rng),
   // recurrent
   lstm: (dModel, rng) => new LSTM({ dModel, dHidden: dModel, forgetBias: 1 }, rng),

@@ -1,4 +1,5 @@
 import { AReLiT, type ArelitOptions } from '@mneme/attention/arelit'
+import { ReLiT } from '@mneme/attention/relit'
 import {
   constant,
   FeedForward,
@@ -17,9 +18,11 @@ import { vectors } from './recipes.js'
 export interface RecurrentLinearTransformersConfig extends DecoderConfig {
   readonly nHeads: number
   readonly dHead: number
+  /** Whether the state is a matrix a head, which fades entry by entry (ReLiT), or a few cosine sums (AReLiT). */
+  readonly exact: boolean
   /** Features of a head over its width. */
   readonly expansion: number
-  /** Cosines that stand in for the matrix state. */
+  /** Cosines that stand in for the matrix state; of AReLiT. */
   readonly components: number
   /** As published, from −π to π, where two components are the same; or from 0 to π. */
   readonly spectrum: ArelitOptions['spectrum']
@@ -41,8 +44,9 @@ const rectified = (bias: number): LinearOptions => ({
 })
 
 function build(config: RecurrentLinearTransformersConfig): LanguageModel {
-  const { dModel, dInner, gateBias, normEps, initStd } = config
+  const { dModel, dInner, gateBias, normEps, initStd, exact } = config
   const projection = rectified(config.bias)
+  const Mixer = exact ? ReLiT : AReLiT
   return decoder(config, {
     embeddingStd: initStd,
     norm: null,
@@ -50,7 +54,7 @@ function build(config: RecurrentLinearTransformersConfig): LanguageModel {
       const join = () => new GruJoin(dModel, rng, { bias: gateBias, rectified: true, init: projection.init })
       return {
         mixerNorm: new LayerNorm(dModel, normEps),
-        mixer: new AReLiT({ ...config, projection }, rng),
+        mixer: new Mixer({ ...config, projection }, rng),
         mixerJoin: join(),
         mlpNorm: new LayerNorm(dModel, normEps),
         mlp: new FeedForward(dModel, dInner, rng, projection, relu),
@@ -66,6 +70,7 @@ const tiny: RecurrentLinearTransformersConfig = {
   nLayers: 2,
   nHeads: 2,
   dHead: 3,
+  exact: false,
   expansion: 2,
   components: 3,
   spectrum: 'full',
@@ -76,6 +81,11 @@ const tiny: RecurrentLinearTransformersConfig = {
   initStd: 1,
   tieEmbeddings: false,
   seed: 0,
+}
+
+/** Small configurations of what `tiny` does not reach, by name, for the laws. */
+export const moreTiny: Readonly<Record<string, RecurrentLinearTransformersConfig>> = {
+  'a matrix a head': { ...tiny, exact: true },
 }
 
 const defaults: RecurrentLinearTransformersConfig = {
@@ -92,8 +102,8 @@ const defaults: RecurrentLinearTransformersConfig = {
 }
 
 /**
- * Approximate recurrent linear transformer: Pramanik et al. 2023, arXiv:2310.15719. `config` is laid over the
- * defaults.
+ * Recurrent linear transformer, approximate unless `exact`: Pramanik et al. 2023, arXiv:2310.15719. `config` is laid
+ * over the defaults.
  *
  * @throws RangeError for a key that does not exist
  */
@@ -112,10 +122,11 @@ const paper: Paper<RecurrentLinearTransformersConfig, LanguageModel> = {
     family: 'attention',
     equation:
       '\\tilde k^r_t = (1 - \\gamma_t) \\odot \\tilde k^r_{t-1} + \\cos(\\omega_r t)\\, \\gamma_t \\odot \\phi(k_t), \\quad \\tilde v^r_t = (1 - \\beta_t) \\odot \\tilde v^r_{t-1} + \\cos(\\omega_r t)\\, \\beta_t \\odot v_t, \\quad o_t = \\frac{\\sum_r \\tilde v^r_t (\\tilde k^r_t \\cdot \\phi(q_t))}{2 R\\, s_t \\cdot \\phi(q_t)}',
-    state: 'R cosine sums of keys and values and a normaliser, R (F + K) + F values a head, F = η K',
-    cost: 'O(D² + H R F)',
+    state:
+      'R cosine sums of keys and values and a normaliser, R (F + K) + F values a head, F = η K; with exact F (K + 1)',
+    cost: 'O(D² + H R F), with exact O(D² + H F K)',
     differs: [
-      'AReLiT, the approximate form, alone; ReLiT, whose state is a matrix a head, is not here. A later version of the paper calls them AGaLiTe and GaLiTe.',
+      'exact: true is ReLiT, false AReLiT; a later version of the paper calls them GaLiTe and AGaLiTe. In ReLiT one map makes queries as well as keys, values and gates.',
       'A decoder of tokens, which are embedded by a table, where the paper maps observations of an environment by a dense layer and relu. No norm at the end.',
       "spectrum 'full': as published, two components are the same; 'half' spreads them from 0 to π.",
       'Time starts anew with each document, and is counted modulo the period of the cosines.',
