@@ -1,7 +1,6 @@
 import {
   add,
   concat,
-  engine,
   type GradConfig,
   getGradient,
   mul,
@@ -14,39 +13,7 @@ import {
   zerosLike,
 } from '@tensorflow/tfjs-core'
 import { type Attrs, rules } from './gradient-rules.js'
-
-interface TapeNode {
-  readonly inputs: Readonly<Record<string, Tensor>>
-}
-
-interface Recorder {
-  readonly state: { activeTape: TapeNode[] }
-  addTapeNode(name: string, inputs: object, outputs: readonly Tensor[], ...rest: readonly unknown[]): void
-  [mended]?: true
-}
-
-const mended = Symbol.for('mneme.tapeOrder')
-
-/**
- * tfjs keeps outputs for the backward pass by cloning them, and writes those clones to the tape before the node whose
- * outputs they are. A gradient of a gradient then reaches the clone too late and is lost: silently zero. Here the node
- * is put back in front of them.
- */
-function mendTapeOrder(): void {
-  const recorder = engine() as unknown as Recorder
-  if (recorder[mended]) return
-  recorder[mended] = true
-  const record = recorder.addTapeNode.bind(recorder)
-  recorder.addTapeNode = (name, inputs, outputs, ...rest) => {
-    record(name, inputs, outputs, ...rest)
-    const tape = recorder.state.activeTape
-    const own = new Set(outputs.map(({ id }) => id))
-    const readsOwn = ({ inputs: read }: TapeNode): boolean => Object.values(read).some(({ id }) => own.has(id))
-    let at = tape.length - 1
-    while (at > 0 && readsOwn(tape[at - 1] as TapeNode)) at--
-    tape.splice(at, 0, tape.pop() as TapeNode)
-  }
-}
+import { differentiated, mendTapeOrder } from './tape.js'
 
 /** tfjs has a gradient of its own for this one: while ours stands, so do the others. */
 const witness = 'BatchMatMul'
@@ -97,25 +64,14 @@ function registerMultiOutput(): void {
  */
 export function vjp(f: () => readonly Tensor[], xs: readonly Tensor[], dys: readonly Tensor[]): Tensor[] {
   registerGradients()
-  const { state } = engine()
-  // a nested pass that ends while an outer one is propagating would take the outer tape down with it
-  const outer = state.activeTape
-  try {
-    return tidy(() => {
-      const { grads } = engine().gradients(
-        () =>
-          f()
-            .map((y, i) => sum(mul(y, dys[i] as Tensor)))
-            .reduce((total, term) => add(total, term)),
-        [...xs],
-        undefined,
-        true,
-      )
-      return xs.map((x, i) => grads[i] ?? zerosLike(x))
-    })
-  } finally {
-    state.activeTape = outer
-  }
+  const total = (): Tensor =>
+    f()
+      .map((y, i) => sum(mul(y, dys[i] as Tensor)))
+      .reduce((sums, term) => add(sums, term))
+  return tidy(() => {
+    const { grads } = differentiated(total, xs)
+    return xs.map((x, i) => grads[i] ?? zerosLike(x))
+  })
 }
 
 export interface ValueAndGrads {
@@ -131,7 +87,7 @@ export interface ValueAndGrads {
  */
 export function valueAndGrads(f: () => Tensor, parameters: readonly (Variable | Tensor)[]): ValueAndGrads {
   registerGradients()
-  const { value, grads } = engine().gradients(f, [...parameters], undefined, true)
+  const { value, grads } = differentiated(f, parameters)
   if (value.size !== 1) throw new RangeError(`valueAndGrads: expected a scalar loss, got [${value.shape.join(', ')}].`)
-  return { value, grads: parameters.map((_, i) => grads[i] ?? null) }
+  return { value, grads }
 }

@@ -1,5 +1,5 @@
-import { add, engine, max, norm, slice, type Tensor, tensor2d, tidy, zeros } from '@tensorflow/tfjs-core'
-import { registerGradients } from '../gradients.js'
+import { add, max, norm, slice, type Tensor, tensor2d, tidy, zeros } from '@tensorflow/tfjs-core'
+import { valueAndGrads } from '../gradients.js'
 import type { TokenModel } from '../language-model.js'
 import { watch } from '../watch.js'
 
@@ -23,7 +23,6 @@ export async function influence(
   ids: ArrayLike<number>,
   positions: readonly number[],
 ): Promise<readonly Influence[] | null> {
-  registerGradients()
   const T = ids.length
   const width = embeddedWidth(model, ids)
   if (width === null) return null
@@ -37,8 +36,8 @@ export async function influence(
         const { y } = watch({ onTap }, () => model.forward(input))
         return max(slice(y, [0, position, 0], [1, 1, -1]))
       }
-      const { grads } = engine().gradients(score, [nudge], undefined, true)
-      return norm(grads[0] as Tensor, 'euclidean', 2)
+      const [gradient] = valueAndGrads(score, [nudge]).grads
+      return norm(gradient as Tensor, 'euclidean', 2)
     })
     found.push({ position, lengths: (await gradient.data()).slice() as Float32Array })
     gradient.dispose()
