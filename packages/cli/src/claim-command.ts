@@ -2,11 +2,11 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unknownName } from '@mneme/core-tensor'
 import { NonFiniteError } from '@mneme/training'
-import { type Claim, judge, rowsOf } from './claims/claim.js'
+import { type Claim, judge, measured, rowsOf } from './claims/claim.js'
 import { type Known, page, shown, standing, tableLines } from './claims/page.js'
 import { claims } from './claims/registry.js'
 import { runClaim } from './claims/runner.js'
-import { loadResults, textOf } from './claims/store.js'
+import { resultsOf, storedResults, textOf } from './claims/store.js'
 import { releaseDevice, useDevice } from './device.js'
 import { duration, output } from './progress.js'
 import { UsageError } from './settings.js'
@@ -55,7 +55,7 @@ async function run(chosen: readonly Claim[], flags: ClaimFlags): Promise<number>
         signal: abort.signal,
         onResult(result, done, total) {
           out.event({ type: 'result', claim: claim.key, ...result })
-          const value = shown(claim.measure, result[claim.measure])
+          const value = shown(claim.measure, measured(result, claim.measure))
           out.say(`  ${done}/${total}  ${result.label}, seed ${result.seed}: ${value} in ${duration(result.seconds)}`)
         },
       })
@@ -119,6 +119,7 @@ async function files(docs: string): Promise<[path: string, text: string][]> {
   return [[join(docs, 'claims.md'), page(known)], ...figures]
 }
 
-function everything(docs: string): Promise<Known[]> {
-  return Promise.all(claims.map(async (claim) => ({ claim, results: await loadResults(join(docs, 'claims'), claim) })))
+async function everything(docs: string): Promise<Known[]> {
+  const stored = await storedResults(join(docs, 'claims'))
+  return claims.map((claim) => ({ claim, results: resultsOf(claim, stored) }))
 }

@@ -7,6 +7,10 @@ export interface ClaimRun extends Omit<Experiment, 'seed'> {
   readonly testLength?: number
   /** Rows that are judged, in one batch; absent for as many batches as the training's own evaluation has. */
   readonly testRows?: number
+  /** What reads the trained weights when they are judged, where it is not what was trained; of the same parameters. */
+  readonly readBy?: { readonly paper: string; readonly config: Experiment['config'] }
+  /** Whether the bytes of a training step are measured. */
+  readonly profiled?: boolean
   /** Learning rates that are tried; the one that does best on the validation split is judged. Absent for the one of `train`. */
   readonly rates?: readonly number[]
 }
@@ -32,9 +36,11 @@ export interface RunResult {
   readonly lossNats: number
   readonly tokenAcc: number
   readonly seqAcc: number
+  /** The most that buffers of tensors held at a time within a training step, where it was measured. */
+  readonly peakBytes?: number
 }
 
-export type Measure = 'lossNats' | 'tokenAcc' | 'seqAcc' | 'seconds'
+export type Measure = 'lossNats' | 'tokenAcc' | 'seqAcc' | 'seconds' | 'peakBytes'
 
 /** The seeds of one line, as far as they have run. */
 export interface ClaimRow {
@@ -60,6 +66,8 @@ export interface Verdict {
 /** An experiment that a paper's main claim stands or falls with, small enough for minutes on two cores. */
 export interface Claim {
   readonly key: string
+  /** Keys of the papers whose claim this is; without those that are only compared with. */
+  readonly papers: readonly string[]
   readonly title: string
   /** What is judged, in one sentence that can be wrong. */
   readonly sentence: string
@@ -82,7 +90,7 @@ export function rowsOf(claim: Claim, results: readonly RunResult[]): ClaimRow[] 
     const own = results.filter(({ label }) => label === run.label)
     const first = own[0]
     if (first === undefined) return []
-    const values = own.map((result) => result[claim.measure])
+    const values = own.map((result) => measured(result, claim.measure))
     return [
       {
         label: run.label,
@@ -98,6 +106,14 @@ export function rowsOf(claim: Claim, results: readonly RunResult[]): ClaimRow[] 
       },
     ]
   })
+}
+
+/** What a result tells of a measure. @throws RangeError where it was not measured */
+export function measured(result: RunResult, measure: Measure): number {
+  const value = result[measure]
+  if (value === undefined)
+    throw new RangeError(`claim: expected '${result.label}' to tell its ${measure}, got nothing.`)
+  return value
 }
 
 /** The verdict, or null while a run is missing. */

@@ -26,6 +26,7 @@ function madeUp(claim: Claim, values: (run: ClaimRun, seed: number) => number): 
       lossNats: 2,
       tokenAcc: 0.5,
       seqAcc: 0.25,
+      peakBytes: 2 ** 20,
       [claim.measure]: values(run, seed),
     })),
   )

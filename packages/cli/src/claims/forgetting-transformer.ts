@@ -17,6 +17,7 @@ const lines = (name: string, paper: string): ClaimRun[] =>
 /** Lin et al. 2025, arXiv:2503.02130: a forget gate on attention. */
 export const forgettingTransformer: Claim = {
   key: 'forgetting-transformer',
+  papers: ['forgetting-transformer'],
   title: 'Length extrapolation on a novel',
   sentence:
     'Read in rows of 512 characters after training on rows of 64, the forgetting transformer has a lower loss than on rows of 64, and a lower one than a transformer with rotary positions on the same rows.',

@@ -20,6 +20,7 @@ const line = (cell: keyof typeof cells, width: number): ClaimRun => ({
 /** Feng et al. 2024, arXiv:2410.01201, section 4.1: without a state in the gates, training is no longer a loop. */
 export const minRnnSpeed: Claim = {
   key: 'min-rnn-speed',
+  papers: ['min-rnn', 'gru'],
   title: 'Training time of minGRU and GRU',
   sentence:
     'Training a minGRU takes less time than training a GRU of as many parameters on rows of 512 tokens, and gains more in a wider model.',

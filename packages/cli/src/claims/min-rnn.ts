@@ -7,6 +7,7 @@ const label = (depth: number): string => `${depth} ${depth === 1 ? 'layer' : 'la
 /** Feng et al. 2024, arXiv:2410.01201: gates that see one token need a layer below them to know where they are. */
 export const minRnn: Claim = {
   key: 'min-rnn',
+  papers: ['min-rnn'],
   title: 'Selective copying by depth',
   sentence:
     'A minGRU of two layers copies selectively better than one of a single layer, and one of three at least as well as two.',

@@ -21,6 +21,7 @@ const widest = widths[widths.length - 1] as number
 /** Arora et al. 2023 and 2024, arXiv:2312.04927 and 2402.18668: recall costs state. */
 export const mqarRecall: Claim = {
   key: 'mqar-recall',
+  papers: ['gla', 'deltanet', 'gated-deltanet'],
   title: 'Recall against state size on MQAR',
   sentence:
     'At every width the delta rule recalls at least as much as gated linear attention, both recall more than states without an outer product (minGRU, RWKV-4), and at the largest width attention with its growing state recalls nearly everything.',

@@ -16,6 +16,7 @@ const recurrent = ['hgrn2', 'xlstm', 'mamba'] as const
 /** Qin et al. 2024, arXiv:2404.07904; Beck et al. 2025, arXiv:2503.13427; Gu and Dao 2023, arXiv:2312.00752. */
 export const novel: Claim = {
   key: 'novel',
+  papers: ['hgrn2', 'xlstm', 'mamba'],
   title: 'Recurrent models and a transformer on a novel',
   sentence:
     'At equal parameters HGRN2, xLSTM and Mamba each model the novel with a loss no higher than the transformer.',

@@ -12,11 +12,13 @@ export const measureNames: Record<Measure, string> = {
   tokenAcc: 'accuracy',
   seqAcc: 'whole rows',
   seconds: 'seconds',
+  peakBytes: 'most bytes within a step',
 }
 
 /** A figure of a measure as people read it. */
 export function shown(measure: Measure, value: number): string {
   if (measure === 'seconds') return `${value.toFixed(1)} s`
+  if (measure === 'peakBytes') return `${(value / 2 ** 20).toFixed(1)} MiB`
   return measure === 'lossNats' ? value.toFixed(4) : `${(100 * value).toFixed(1)} %`
 }
 

@@ -27,6 +27,7 @@ const lines = (name: string, inputScale: number): ClaimRun[] =>
 /** Liu et al. 2025, arXiv:2509.24074: a fixed reservoir reads the whole history. */
 export const resformerReservoir: Claim = {
   key: 'resformer-reservoir',
+  papers: ['resformer-reservoir'],
   title: 'Classifying long sequences',
   sentence:
     'With its reservoir ResFormer names the most frequent symbol of 256 tokens, and of 1,024, more often than with a reservoir that gets no input.',

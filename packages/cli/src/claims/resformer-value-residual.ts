@@ -15,6 +15,7 @@ const line = (label: string, paper: string, more: object): ClaimRun => ({
 /** Zhou et al. 2024, arXiv:2410.17897: values of the first layer, seen by all. */
 export const resformerValueResidual: Claim = {
   key: 'resformer-value-residual',
+  papers: ['resformer-value-residual'],
   title: 'Value residuals on a novel',
   sentence:
     'At equal parameters and tokens ResFormer models the novel with a lower loss than the transformer, on every seed, and SVFormer with half of its keys and values comes within 2 %.',

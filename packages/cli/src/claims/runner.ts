@@ -1,3 +1,4 @@
+import { peakBytes } from '@mneme/core-tensor/inspect/peak-bytes'
 import { Run, resolveExperiment, train } from '@mneme/training'
 import { catalogue } from '../settings.js'
 import { type Claim, type ClaimRun, experimentOf, type RunResult } from './claim.js'
@@ -84,25 +85,47 @@ async function trainOnce(
   return null
 }
 
-async function judged(
-  { label, testLength = 0, testRows }: ClaimRun,
-  seed: number,
-  { run, seconds, lr }: Trained,
-): Promise<Omit<RunResult, 'hash'>> {
+async function judged(line: ClaimRun, seed: number, trained: Trained): Promise<Omit<RunResult, 'hash'>> {
+  const { label, testLength = 0, testRows, readBy, profiled } = line
+  const { run, seconds, lr } = trained
   const { batch, accumulate } = run.setup.train
-  const trained = run.tokensSeen / (run.step * batch * accumulate)
+  const length = testLength || Math.round(run.tokensSeen / (run.step * batch * accumulate))
   const rows = testRows === undefined ? {} : { batch: testRows, batches: 1 }
-  const { lossNats, tokenAcc, seqAcc } = await run.evaluate({ split: 'test', length: testLength, ...rows })
-  return {
-    label,
-    seed,
-    parameters: run.model.parameterCount(),
-    stateBytes: run.model.stateBytes(testLength || Math.round(trained)),
-    tokens: run.tokensSeen,
-    ...(lr !== undefined && { lr }),
-    seconds: Math.round(10 * seconds) / 10,
-    lossNats,
-    tokenAcc,
-    seqAcc,
+  const reader = readBy ? await readingRun({ ...line, ...readBy }, seed, run) : run
+  try {
+    const { lossNats, tokenAcc, seqAcc } = await reader.evaluate({ split: 'test', length: testLength, ...rows })
+    return {
+      label,
+      seed,
+      parameters: run.model.parameterCount(),
+      stateBytes: reader.model.stateBytes(length),
+      tokens: run.tokensSeen,
+      ...(lr !== undefined && { lr }),
+      seconds: Math.round(10 * seconds) / 10,
+      lossNats,
+      tokenAcc,
+      seqAcc,
+      ...(profiled && { peakBytes: await stepBytes(line, seed) }),
+    }
+  } finally {
+    if (reader !== run) reader.dispose()
+  }
+}
+
+/** A run of another configuration, or of another paper, with the weights of a trained one. */
+async function readingRun(line: ClaimRun, seed: number, trained: Run): Promise<Run> {
+  const reader = await Run.create(await resolveExperiment(experimentOf(line, seed), catalogue))
+  reader.model.loadStateDict(await trained.model.stateDict())
+  return reader
+}
+
+/** Of the second step of a run of its own, so that the trained one stays as it is. */
+async function stepBytes(line: ClaimRun, seed: number): Promise<number> {
+  const run = await Run.create(await resolveExperiment(experimentOf(line, seed), catalogue))
+  try {
+    await run.advance()
+    return await peakBytes(() => run.advance())
+  } finally {
+    run.dispose()
   }
 }

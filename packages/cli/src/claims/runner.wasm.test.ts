@@ -16,6 +16,7 @@ const run = (label: string, nLayers: number): ClaimRun => ({
 
 const small: Claim = {
   key: 'small',
+  papers: ['min-rnn'],
   title: 'Small',
   sentence: 'Two layers copy no worse than one.',
   setting: 'Three steps.',
@@ -65,5 +66,34 @@ test('lines that are only judged otherwise share their training; of several rate
   expect(results.map(({ lr }) => lr)).toEqual([1e-2, 1e-2])
   expect(seconds[0]).toBe(seconds[1])
   expect(results[1]?.lossNats).not.toBe(results[0]?.lossNats)
+  await rm(folder, { recursive: true })
+})
+
+test('trained weights may be read by another configuration, and the bytes of a step measured', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'mneme-claims-'))
+  const model = { dModel: 8, nLayers: 1, nHeads: 2, nKvHeads: 2, dHead: 4, dInner: 8 }
+  const trained: ClaimRun = { ...run('as trained', 1), paper: 'transformer', config: model, profiled: true }
+  const reads = (label: string, config: object): ClaimRun => ({
+    ...trained,
+    label,
+    readBy: { paper: 'tova', config: { ...model, ...config } },
+  })
+  const runs = [trained, reads('all keys', { policy: 'full' }), reads('two keys', { policy: 'window', capacity: 2 })]
+  const results = await runClaim({ ...small, seeds: [0], runs }, { folder })
+  const [own, full, few] = results as [RunResult, RunResult, RunResult]
+  expect(full.lossNats).toBeCloseTo(own.lossNats, 5)
+  expect(few.lossNats).not.toBeCloseTo(own.lossNats, 5)
+  expect(few.stateBytes).toBeLessThan(own.stateBytes)
+  expect(own.peakBytes).toBeGreaterThan(4 * own.parameters)
+  await rm(folder, { recursive: true })
+})
+
+test('what another claim has run is not run again', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'mneme-claims-'))
+  const first = await runClaim(small, { folder })
+  const seen: string[] = []
+  const again = await runClaim({ ...small, key: 'other' }, { folder, onResult: ({ label }) => seen.push(label) })
+  expect(again).toEqual(first)
+  expect(seen).toEqual([])
   await rm(folder, { recursive: true })
 })

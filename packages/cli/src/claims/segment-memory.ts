@@ -26,6 +26,7 @@ const segmentMemory = (
   { papers }: { readonly papers: string },
 ): Claim => ({
   key,
+  papers: [key],
   title: `A fact kept for a million tokens by ${name}`,
   sentence: `${name}, trained on up to 20 segments, still knows a fact of the first segment after 100 times as many, and after a million tokens, in at least 9 of 10 rows, from a state that does not grow; without memory the same model does not.`,
   setting: `Decoders of two layers, 32 wide, four memory tokens, segments of 16 tokens; one of 4 facts at the start, noise, and the question at the end. 2,000 steps of 16 rows, whose length grows from one segment to 20 over the first 1,200, one seed; 256 rows are judged at 320 tokens, 64 at 32,000 and 8 at a million. ${papers}`,

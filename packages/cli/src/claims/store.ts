@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Claim, ClaimRun, RunResult } from './claim.js'
 
@@ -12,7 +12,7 @@ export function hashOf({ label: _, testLength = 0, ...line }: ClaimRun, seed: nu
 }
 
 /** Lines of the same training differ only in what is judged. */
-export function trainingOf({ testRows: _, ...line }: ClaimRun, seed: number): string {
+export function trainingOf({ testRows: _, readBy: __, ...line }: ClaimRun, seed: number): string {
   return hashOf({ ...line, testLength: 0 }, seed)
 }
 
@@ -23,16 +23,26 @@ function sorted(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, inner]) => [key, sorted(inner)]))
 }
 
-/** Finished results of a claim as it stands: what was run with other settings is not among them. */
+/** Finished results of a claim as it stands, whichever claim they were run for: what was run with other settings is not among them. */
 export async function loadResults(folder: string, claim: Claim): Promise<RunResult[]> {
-  const text = await textOf(join(folder, `${claim.key}.json`))
-  const stored = text === null ? [] : (JSON.parse(text) as RunResult[])
+  return resultsOf(claim, await storedResults(folder))
+}
+
+/** Of all results in a folder, those of a claim's lines. */
+export function resultsOf(claim: Claim, stored: ReadonlyMap<string, RunResult>): RunResult[] {
   return claim.seeds.flatMap((seed) =>
     claim.runs.flatMap((run) => {
-      const found = stored.find(({ hash }) => hash === hashOf(run, seed))
+      const found = stored.get(hashOf(run, seed))
       return found ? [{ ...found, label: run.label }] : []
     }),
   )
+}
+
+/** Every result in a folder, by its hash. */
+export async function storedResults(folder: string): Promise<ReadonlyMap<string, RunResult>> {
+  const names = (await namesIn(folder)).filter((name) => name.endsWith('.json'))
+  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))
+  return new Map(texts.flatMap((text) => (JSON.parse(text) as RunResult[]).map((result) => [result.hash, result])))
 }
 
 /** Replaces the results of a claim, in one move: whoever stops in between finds the old file or the new one. */
@@ -44,11 +54,19 @@ export async function saveResults(folder: string, claim: Claim, results: readonl
 }
 
 /** A file's text, or null where there is none. */
-export async function textOf(path: string): Promise<string | null> {
+export function textOf(path: string): Promise<string | null> {
+  return orMissing(readFile(path, 'utf8'), null)
+}
+
+function namesIn(folder: string): Promise<string[]> {
+  return orMissing(readdir(folder), [])
+}
+
+async function orMissing<T, M>(read: Promise<T>, missing: M): Promise<T | M> {
   try {
-    return await readFile(path, 'utf8')
+    return await read
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return missing
     throw error
   }
 }

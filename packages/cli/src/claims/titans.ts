@@ -14,6 +14,7 @@ const line = (label: string, paper: string, config: Readonly<Record<string, unkn
 /** Behrouz et al. 2025, arXiv:2501.00663: a memory that learns while it reads. */
 export const titans: Claim = {
   key: 'titans',
+  papers: ['titans'],
   title: 'Neural memory on MQAR',
   sentence:
     'The memory of Titans recalls at least as much as the gated delta rule, with momentum no less than without, and more than attention through a window of 8 tokens.',

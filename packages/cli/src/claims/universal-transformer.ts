@@ -20,6 +20,7 @@ const plain = { nKvHeads: 4, dHead: 16 }
 /** Dehghani et al. 2018, arXiv:1807.03819: the same block again and again, until a token halts. */
 export const universalTransformer: Claim = {
   key: 'universal-transformer',
+  papers: ['universal-transformer'],
   title: 'Reversing longer strings',
   sentence:
     'Trained to reverse up to 10 symbols, a universal transformer that halts by itself gets more of 20 symbols right than a transformer of as many layers as it takes steps, and than one of as many parameters.',
