@@ -54,17 +54,12 @@ const judged = await Promise.all(
   }),
 )
 
-/** What the card claims, and how its own experiments went; or where else the paper was measured. */
+/** What the card claims, and how each experiment that judges the paper went. */
 function claim({ key, title }) {
-  const card = `[claim](docs/papers.md#${anchor(title)})`
-  const to = (name, text) => `[${text}](docs/claims.md#${name})`
-  const own = judged.filter((one) => one.key === key || one.key.startsWith(`${key}-`))
-  if (own.length > 0) {
-    const verdicts = own.map((one) => to(one.key, [one.key.slice(key.length + 1), one.word].filter(Boolean).join(' ')))
-    return `${card} ${verdicts.join(', ')}`
-  }
-  const others = judged.filter(({ runs }) => runs.some(({ paper }) => paper === key))
-  return `${card} not run${others.length > 0 ? `; measured in ${others.map((one) => to(one.key, one.key)).join(', ')}` : ''}`
+  const verdicts = judged
+    .filter(({ papers }) => papers.includes(key))
+    .map((one) => `[${one.key === key ? one.word : `${one.key} ${one.word}`}](docs/claims.md#${one.key})`)
+  return `[claim](docs/papers.md#${anchor(title)}) ${verdicts.length > 0 ? verdicts.join(', ') : 'not run'}`
 }
 const table = [
   '| key | paper | year | state | cost a token | claim | KB | backends |',
