@@ -1,11 +1,7 @@
 import {
   type Activation,
-  atTokens,
-  constant,
-  convolvedQkv,
   deltaRule,
   dims,
-  emptyTails,
   gapsOf,
   Linear,
   type Mixed,
@@ -18,18 +14,21 @@ import {
   type ShortConv,
   shortConvOf,
   silu,
-  tailBytes,
   unitLength,
 } from '@mneme/core-tensor'
-import { div, mul, ones, reshape, sigmoid, sum, type Tensor } from '@tensorflow/tfjs-core'
-import { gatedReadout, headWidth, type MatrixMemoryOptions, type MatrixMemoryState } from './heads.js'
+import { div, reshape, sum, type Tensor } from '@tensorflow/tfjs-core'
+import {
+  correction,
+  type ExpandedMemoryOptions,
+  emptyMemory,
+  headWidth,
+  type MatrixMemoryState,
+  memoryBytes,
+  projectedQkv,
+  readOut,
+} from './matrix-memory.js'
 
-export interface DeltaNetOptions extends MatrixMemoryOptions {
-  /** Width of all keys together, and of all values, over dModel. */
-  readonly expandK: number
-  readonly expandV: number
-  /** Width of short convolutions on queries, keys and values; 0 for none. */
-  readonly convWidth: number
+export interface DeltaNetOptions extends ExpandedMemoryOptions {
   /** Of queries and keys, after the convolution; values have SiLU. */
   readonly qkActivation: Activation
   /** Queries and keys of length 1, or of sum 1, which asks for an activation that leaves nothing negative. */
@@ -64,8 +63,8 @@ export class DeltaNet extends Module implements SequenceMixer<DeltaNetState> {
   readonly kConv: ShortConv | null
   readonly vConv: ShortConv | null
   readonly oNorm: RMSNorm
-  private readonly dKey: number
-  private readonly dValue: number
+  /** H, K and V. */
+  private readonly sizes: readonly [number, number, number]
 
   constructor(
     private readonly options: DeltaNetOptions,
@@ -73,63 +72,55 @@ export class DeltaNet extends Module implements SequenceMixer<DeltaNetState> {
   ) {
     super()
     const { dModel: D, nHeads: H, convWidth, projection = { bias: false } } = options
-    this.dKey = headWidth('DeltaNet expandK', D, options.expandK, H)
-    this.dValue = headWidth('DeltaNet expandV', D, options.expandV, H)
+    const K = headWidth('DeltaNet expandK', D, options.expandK, H)
+    const V = headWidth('DeltaNet expandV', D, options.expandV, H)
+    this.sizes = [H, K, V]
     const linear = (dIn: number, dOut: number): Linear => new Linear(dIn, dOut, rng, projection)
     const conv = (channels: number): ShortConv | null => shortConvOf(channels, convWidth, rng)
-    this.qProj = linear(D, H * this.dKey)
-    this.kProj = linear(D, H * this.dKey)
-    this.vProj = linear(D, H * this.dValue)
+    this.qProj = linear(D, H * K)
+    this.kProj = linear(D, H * K)
+    this.vProj = linear(D, H * V)
     this.bProj = options.learnedBeta ? linear(D, H) : null
-    this.gProj = options.outputGate ? linear(D, H * this.dValue) : null
-    this.oProj = linear(H * this.dValue, D)
-    this.qConv = conv(H * this.dKey)
-    this.kConv = conv(H * this.dKey)
-    this.vConv = conv(H * this.dValue)
-    this.oNorm = new RMSNorm(this.dValue, options.normEps)
+    this.gProj = options.outputGate ? linear(D, H * V) : null
+    this.oProj = linear(H * V, D)
+    this.qConv = conv(H * K)
+    this.kConv = conv(H * K)
+    this.vConv = conv(H * V)
+    this.oNorm = new RMSNorm(V, options.normEps)
   }
 
   initialState(batch: number): DeltaNetState {
-    return {
-      memory: constant([batch, this.options.nHeads, this.dKey, this.dValue], 0),
-      ...emptyTails(this, batch),
-    }
+    return emptyMemory(this, batch, this.sizes)
   }
 
   forward(x: Tensor, state?: DeltaNetState, pass?: Pass): Mixed<DeltaNetState> {
-    const { dModel, nHeads: H, qkActivation, qkNorm, allowNegEigval, chunk } = this.options
+    const { dModel, qkActivation, qkNorm, chunk } = this.options
     const { B, T } = dims('DeltaNet.forward x', x, 'B T D', { D: dModel })
+    const [H, K, V] = this.sizes
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('DeltaNet.forward', pass, B, T)
-    const projected = { q: this.qProj.forward(x), k: this.kProj.forward(x), v: this.vProj.forward(x) }
-    const { q, k, v, tails } = convolvedQkv(this, projected, before, pass)
+    const { q, k, v, tails } = projectedQkv(this, x, before, pass)
     const heads = (y: Tensor): Tensor => {
-      const active = reshape(qkActivation(y), [B, T, H, this.dKey])
+      const active = reshape(qkActivation(y), [B, T, H, K])
       return qkNorm === 'length' ? unitLength(active) : div(active, sum(active, -1, true))
     }
-    let beta: Tensor = this.bProj ? sigmoid(this.bProj.forward(x)) : ones([B, T, H])
-    if (allowNegEigval) beta = mul(beta, 2)
-    beta = atTokens(beta, gaps)
-    const { o, state: memory } = deltaRule(
+    const beta = correction(this.bProj, x, this.options, gaps)
+    pass?.record?.record('beta', beta)
+    const found = deltaRule(
       {
         q: heads(q),
         k: heads(k),
-        v: reshape(silu(v), [B, T, H, this.dValue]),
+        v: reshape(silu(v), [B, T, H, V]),
         beta,
         ...(gaps && { resets: gaps.starts }),
         state: before.memory,
       },
       { chunk },
     )
-    pass?.record?.record('beta', beta)
-    pass?.record?.record('memory', memory)
-    return {
-      y: this.oProj.forward(gatedReadout(o, this.oNorm, this.gProj?.forward(x))),
-      state: { memory, ...tails },
-    }
+    return readOut(this, this.oNorm, x, found, tails, pass)
   }
 
   stateBytes(): number {
-    return 4 * this.options.nHeads * this.dKey * this.dValue + tailBytes(this.qConv, this.kConv, this.vConv)
+    return memoryBytes(this, this.sizes)
   }
 }

@@ -1,10 +1,7 @@
 import {
   atTokens,
-  constant,
-  convolvedQkv,
   deltaRule,
   dims,
-  emptyTails,
   gapsOf,
   Linear,
   logRateStart,
@@ -19,13 +16,21 @@ import {
   type SequenceMixer,
   ShortConv,
   silu,
-  tailBytes,
   timeStepBias,
   timesOf,
   unitLength,
 } from '@mneme/core-tensor'
-import { mul, reshape, sigmoid, type Tensor, type Variable } from '@tensorflow/tfjs-core'
-import { gatedReadout, type MatrixMemoryOptions, type MatrixMemoryState, repeated } from './heads.js'
+import { reshape, type Tensor, type Variable } from '@tensorflow/tfjs-core'
+import {
+  correction,
+  emptyMemory,
+  type MatrixMemoryOptions,
+  type MatrixMemoryState,
+  memoryBytes,
+  projectedQkv,
+  readOut,
+  repeated,
+} from './matrix-memory.js'
 
 export interface GatedDeltaNetOptions extends MatrixMemoryOptions {
   /** Heads of values, gates and state; a multiple of nHeads, whose queries and keys they share in turn. */
@@ -67,7 +72,8 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
   readonly logRate: Variable
   readonly rateBias: Variable
   readonly oNorm: RMSNorm
-  private readonly dValue: number
+  /** H of values, K and V. */
+  private readonly sizes: readonly [number, number, number]
 
   constructor(
     private readonly options: GatedDeltaNetOptions,
@@ -86,8 +92,9 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
       projection = { bias: false },
     } = options
     timesOf('GatedDeltaNet nVHeads', nVHeads, 'nHeads', nHeads)
-    this.dValue = Math.trunc(dHead * expandV)
-    const [keyWidth, valueWidth] = [nHeads * dHead, nVHeads * this.dValue]
+    const dValue = Math.trunc(dHead * expandV)
+    this.sizes = [nVHeads, dHead, dValue]
+    const [keyWidth, valueWidth] = [nHeads * dHead, nVHeads * dValue]
     this.qProj = new Linear(dModel, keyWidth, rng, projection)
     this.kProj = new Linear(dModel, keyWidth, rng, projection)
     this.vProj = new Linear(dModel, valueWidth, rng, projection)
@@ -100,34 +107,30 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
     this.vConv = new ShortConv(valueWidth, convWidth, rng)
     this.logRate = parameter(logRateStart(rng, [nVHeads]))
     this.rateBias = parameter(timeStepBias(rng, [nVHeads]))
-    this.oNorm = new RMSNorm(this.dValue, normEps)
+    this.oNorm = new RMSNorm(dValue, normEps)
   }
 
   initialState(batch: number): GatedDeltaNetState {
-    const { nVHeads, dHead } = this.options
-    return {
-      memory: constant([batch, nVHeads, dHead, this.dValue], 0),
-      ...emptyTails(this, batch),
-    }
+    return emptyMemory(this, batch, this.sizes)
   }
 
   forward(x: Tensor, state?: GatedDeltaNetState, pass?: Pass): Mixed<GatedDeltaNetState> {
-    const { dModel, nHeads, nVHeads, dHead, allowNegEigval, chunk } = this.options
+    const { dModel, nHeads, allowNegEigval, chunk } = this.options
     const { B, T } = dims('GatedDeltaNet.forward x', x, 'B T D', { D: dModel })
+    const [H, K, V] = this.sizes
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('GatedDeltaNet.forward', pass, B, T)
-    const projected = { q: this.qProj.forward(x), k: this.kProj.forward(x), v: this.vProj.forward(x) }
-    const { q, k, v, tails } = convolvedQkv(this, projected, before, pass)
-    const heads = (y: Tensor): Tensor => repeated(unitLength(reshape(silu(y), [B, T, nHeads, dHead])), nVHeads / nHeads)
-    let beta = sigmoid(this.bProj.forward(x)) // [B, T, HV]
-    if (allowNegEigval) beta = mul(beta, 2)
-    beta = atTokens(beta, gaps)
+    const { q, k, v, tails } = projectedQkv(this, x, before, pass)
+    const heads = (y: Tensor): Tensor => repeated(unitLength(reshape(silu(y), [B, T, nHeads, K])), H / nHeads)
+    const beta = correction(this.bProj, x, { nHeads: H, allowNegEigval }, gaps)
     const logDecay = atTokens(rateLogDecay(this.aProj.forward(x), this.logRate, this.rateBias), gaps)
-    const { o, state: memory } = deltaRule(
+    pass?.record?.record('beta', beta)
+    pass?.record?.record('logDecay', logDecay)
+    const found = deltaRule(
       {
         q: heads(q),
         k: heads(k),
-        v: reshape(silu(v), [B, T, nVHeads, this.dValue]),
+        v: reshape(silu(v), [B, T, H, V]),
         beta,
         logDecay,
         ...(gaps && { resets: gaps.starts }),
@@ -135,17 +138,10 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
       },
       { chunk },
     )
-    pass?.record?.record('beta', beta)
-    pass?.record?.record('logDecay', logDecay)
-    pass?.record?.record('memory', memory)
-    return {
-      y: this.oProj.forward(gatedReadout(o, this.oNorm, this.gProj?.forward(x))),
-      state: { memory, ...tails },
-    }
+    return readOut(this, this.oNorm, x, found, tails, pass)
   }
 
   stateBytes(): number {
-    const { nVHeads, dHead } = this.options
-    return 4 * nVHeads * dHead * this.dValue + tailBytes(this.qConv, this.kConv, this.vConv)
+    return memoryBytes(this, this.sizes)
   }
 }

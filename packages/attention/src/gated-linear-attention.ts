@@ -1,10 +1,7 @@
 import {
   type Activation,
   atTokens,
-  constant,
-  convolvedQkv,
   dims,
-  emptyTails,
   gapsOf,
   gatedLinearAttention,
   Linear,
@@ -19,27 +16,30 @@ import {
   type ShortConv,
   shortConvOf,
   silu,
-  tailBytes,
   timesOf,
 } from '@mneme/core-tensor'
 import { maximum, mul, reshape, type Tensor } from '@tensorflow/tfjs-core'
-import { gatedReadout, headWidth, type MatrixMemoryOptions, type MatrixMemoryState, repeated } from './heads.js'
+import {
+  type ExpandedMemoryOptions,
+  emptyMemory,
+  headWidth,
+  type MatrixMemoryState,
+  memoryBytes,
+  projectedQkv,
+  readOut,
+  repeated,
+} from './matrix-memory.js'
 
-export interface GlaOptions extends MatrixMemoryOptions {
+export interface GlaOptions extends ExpandedMemoryOptions {
   /** Heads of keys, values and gates; each serves nHeads / nKvHeads query heads in a row. */
   readonly nKvHeads: number
-  /** Width of all queries together, and of all values, over dModel. */
-  readonly expandK: number
-  readonly expandV: number
   /** Width between the two linear maps of the forget gate. */
   readonly gateRank: number
   /** The logarithm of the gate is divided by this: gates start near 1. */
   readonly gateTemperature: number
   /** Least log decay of a token; null for no bound. */
   readonly minLogDecay: number | null
-  /** Width of short convolutions, with SiLU, on queries, keys and values; 0 for none. */
-  readonly convWidth: number
-  /** Applied to queries and keys; null for none. */
+  /** Applied to queries and keys, behind the SiLU of their convolutions; null for none. */
   readonly featureMap: Activation | null
 }
 
@@ -68,8 +68,8 @@ export class GLA extends Module implements SequenceMixer<GlaState> {
   readonly kConv: ShortConv | null
   readonly vConv: ShortConv | null
   readonly gNorm: RMSNorm
-  private readonly dKey: number
-  private readonly dValue: number
+  /** H, K and V. */
+  private readonly sizes: readonly [number, number, number]
 
   constructor(
     private readonly options: GlaOptions,
@@ -78,39 +78,34 @@ export class GLA extends Module implements SequenceMixer<GlaState> {
     super()
     const { dModel: D, nHeads: H, nKvHeads: G, expandK, expandV, convWidth, projection = { bias: false } } = options
     timesOf('GLA nHeads', H, 'nKvHeads', G)
-    this.dKey = headWidth('GLA expandK', D, expandK, H)
-    this.dValue = headWidth('GLA expandV', D, expandV, H)
+    const K = headWidth('GLA expandK', D, expandK, H)
+    const V = headWidth('GLA expandV', D, expandV, H)
+    this.sizes = [H, K, V]
     const linear = (dIn: number, dOut: number): Linear => new Linear(dIn, dOut, rng, projection)
     const conv = (channels: number): ShortConv | null => shortConvOf(channels, convWidth, rng)
-    this.qProj = linear(D, H * this.dKey)
-    this.kProj = linear(D, G * this.dKey)
-    this.vProj = linear(D, G * this.dValue)
-    this.gProj = options.outputGate ? linear(D, H * this.dValue) : null
-    this.gkProj = [
-      linear(D, options.gateRank),
-      new Linear(options.gateRank, G * this.dKey, rng, { ...projection, bias: true }),
-    ]
-    this.oProj = linear(H * this.dValue, D)
-    this.qConv = conv(H * this.dKey)
-    this.kConv = conv(G * this.dKey)
-    this.vConv = conv(G * this.dValue)
-    this.gNorm = new RMSNorm(this.dValue, options.normEps)
+    this.qProj = linear(D, H * K)
+    this.kProj = linear(D, G * K)
+    this.vProj = linear(D, G * V)
+    this.gProj = options.outputGate ? linear(D, H * V) : null
+    this.gkProj = [linear(D, options.gateRank), new Linear(options.gateRank, G * K, rng, { ...projection, bias: true })]
+    this.oProj = linear(H * V, D)
+    this.qConv = conv(H * K)
+    this.kConv = conv(G * K)
+    this.vConv = conv(G * V)
+    this.gNorm = new RMSNorm(V, options.normEps)
   }
 
   initialState(batch: number): GlaState {
-    return {
-      memory: constant([batch, this.options.nHeads, this.dKey, this.dValue], 0),
-      ...emptyTails(this, batch),
-    }
+    return emptyMemory(this, batch, this.sizes)
   }
 
   forward(x: Tensor, state?: GlaState, pass?: Pass): Mixed<GlaState> {
-    const { dModel, nHeads: H, nKvHeads: G, gateTemperature, minLogDecay, featureMap, chunk } = this.options
+    const { dModel, nKvHeads: G, gateTemperature, minLogDecay, featureMap, chunk } = this.options
     const { B, T } = dims('GLA.forward x', x, 'B T D', { D: dModel })
+    const [H, K, V] = this.sizes
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('GLA.forward', pass, B, T)
-    const projected = { q: this.qProj.forward(x), k: this.kProj.forward(x), v: this.vProj.forward(x) }
-    const { q, k, v, tails } = convolvedQkv(this, projected, before, pass)
+    const { q, k, v, tails } = projectedQkv(this, x, before, pass)
     const active = (y: Tensor): Tensor => (this.qConv ? silu(y) : y)
     const mapped = (y: Tensor): Tensor => (featureMap ? featureMap(active(y)) : active(y))
     const heads = (y: Tensor, width: number): Tensor => repeated(reshape(y, [B, T, G, width]), H / G)
@@ -118,26 +113,22 @@ export class GLA extends Module implements SequenceMixer<GlaState> {
     let logDecay = mul(logSigmoid(wide.forward(narrow.forward(x))), 1 / gateTemperature)
     if (minLogDecay !== null) logDecay = maximum(logDecay, minLogDecay)
     logDecay = atTokens(logDecay, gaps)
-    const { o, state: memory } = gatedLinearAttention(
+    pass?.record?.record('logDecay', logDecay)
+    const found = gatedLinearAttention(
       {
-        q: reshape(mapped(q), [B, T, H, this.dKey]),
-        k: heads(atTokens(mapped(k), gaps), this.dKey),
-        v: heads(active(v), this.dValue),
-        logDecay: heads(logDecay, this.dKey),
+        q: reshape(mapped(q), [B, T, H, K]),
+        k: heads(atTokens(mapped(k), gaps), K),
+        v: heads(active(v), V),
+        logDecay: heads(logDecay, K),
         ...(gaps && { resets: gaps.starts }),
         state: before.memory,
       },
       { chunk },
     )
-    pass?.record?.record('logDecay', logDecay)
-    pass?.record?.record('memory', memory)
-    return {
-      y: this.oProj.forward(gatedReadout(o, this.gNorm, this.gProj?.forward(x))),
-      state: { memory, ...tails },
-    }
+    return readOut(this, this.gNorm, x, found, tails, pass)
   }
 
   stateBytes(): number {
-    return 4 * this.options.nHeads * this.dKey * this.dValue + tailBytes(this.qConv, this.kConv, this.vConv)
+    return memoryBytes(this, this.sizes)
   }
 }

@@ -70,7 +70,7 @@ export function zeroOrderHold(rate: Complex, step: Tensor): { readonly decay: Co
 }
 
 /**
- * `h_t = λ h_{t-1} + b_t` with one complex λ `[N]` a channel for all tokens; b `[B, T, N]`.
+ * `h_t = λ h_{t-1} + b_t` over complex numbers: λ `[N]`, one a channel for all tokens, or `[B, T, N]`; b `[B, T, N]`.
  * Padding is stepped over, and a start anew forgets.
  */
 export function diagonalStates(

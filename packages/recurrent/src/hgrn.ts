@@ -1,5 +1,4 @@
 import {
-  complexLinearScan,
   constant,
   convolved,
   dims,
@@ -16,7 +15,6 @@ import {
   parameter,
   RMSNorm,
   type Rng,
-  refusePadding,
   type SequenceMixer,
   type ShortConv,
   shortConvOf,
@@ -25,6 +23,7 @@ import {
   tokenAt,
 } from '@mneme/core-tensor'
 import { concat, cos, mul, reshape, sin, type Tensor, tensor1d, unstack, type Variable } from '@tensorflow/tfjs-core'
+import { type ComplexState, complexState, diagonalStates } from './diagonal-ssm.js'
 import { boundedGates, type LowerBound } from './lower-bound.js'
 
 export interface HgrnOptions {
@@ -113,8 +112,6 @@ export class HGRN extends Module implements SequenceMixer<HgrnState> {
 
 export type ComplexHgrnOptions = Omit<HgrnOptions, 'convWidth' | 'projection'>
 
-export type ComplexHgrnState = { readonly hr: Tensor; readonly hi: Tensor }
-
 /**
  * Hierarchically gated recurrence over complex numbers, each channel turned by a learned angle that no token changes.
  *
@@ -124,8 +121,8 @@ export type ComplexHgrnState = { readonly hr: Tensor; readonly hi: Tensor }
  * State h as two tensors `[B, D]`, constant in T. Time O(T D²), decoding O(D²).
  * Paper: Qin et al. 2023, arXiv:2311.04823, section 3.
  */
-export class ComplexHGRN extends Module implements SequenceMixer<ComplexHgrnState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+export class ComplexHGRN extends Module implements SequenceMixer<ComplexState> {
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   readonly inputProj: Linear
   readonly lambdaProj: Linear
   readonly gate: Linear
@@ -150,29 +147,22 @@ export class ComplexHGRN extends Module implements SequenceMixer<ComplexHgrnStat
     this.theta = parameter(tensor1d(Float32Array.from({ length: D }, (_, i) => 10000 ** ((-2 * i) / D))))
   }
 
-  initialState(batch: number): ComplexHgrnState {
-    const zero = (): Tensor => constant([batch, this.options.dModel], 0)
-    return { hr: zero(), hi: zero() }
+  initialState(batch: number): ComplexState {
+    return complexState(batch, this.options.dModel)
   }
 
-  forward(x: Tensor, state?: ComplexHgrnState, pass?: Pass): Mixed<ComplexHgrnState> {
-    refusePadding('ComplexHGRN.forward', pass)
+  forward(x: Tensor, state?: ComplexState, pass?: Pass): Mixed<ComplexState> {
     const { B, T, D } = dims('ComplexHGRN.forward x', x, 'B T D', { D: this.options.dModel })
-    const before = state ?? this.initialState(B)
+    const gaps = gapsOf('ComplexHGRN.forward', pass, B, T)
     const pairs = reshape(silu(this.inputProj.forward(x)), [B, T, D, 2])
     const [cr, ci] = unstack(pairs, 3) as [Tensor, Tensor]
     const { forget, input } = boundedGates(this.lambdaProj.forward(x), this.bound)
-    const { hr, hi } = complexLinearScan({
-      ar: mul(forget, cos(this.theta)),
-      ai: mul(forget, sin(this.theta)),
-      br: mul(input, cr),
-      bi: mul(input, ci),
-      h0r: before.hr,
-      h0i: before.hi,
-    })
+    const factor = { re: mul(forget, cos(this.theta)), im: mul(forget, sin(this.theta)) }
+    const written = { re: mul(input, cr), im: mul(input, ci) }
+    const { h, state: after } = diagonalStates(factor, written, state ?? this.initialState(B), gaps)
     pass?.record?.record('decay', forget)
-    const read = mul(this.norm.forward(concat([hr, hi], 2)), silu(this.gate.forward(x)))
-    return { y: this.outProj.forward(read), state: { hr: tokenAt(hr, T - 1), hi: tokenAt(hi, T - 1) } }
+    const read = mul(this.norm.forward(concat([h.re, h.im], 2)), silu(this.gate.forward(x)))
+    return { y: this.outProj.forward(read), state: after }
   }
 
   stateBytes(): number {

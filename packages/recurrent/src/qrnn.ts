@@ -1,19 +1,21 @@
 import {
   constant,
   dims,
+  gapsOf,
   Linear,
+  latestTokens,
   linearScan,
   type Mixed,
   type MixerTraits,
   Module,
+  overGaps,
   type Pass,
   type Rng,
-  refusePadding,
   type SequenceMixer,
   tokenAt,
   wholeNumber,
 } from '@mneme/core-tensor'
-import { concat, mul, neg, sigmoid, slice, split, type Tensor, tanh, zeros } from '@tensorflow/tfjs-core'
+import { concat, mul, neg, sigmoid, split, type Tensor, tanh, zeros } from '@tensorflow/tfjs-core'
 
 export interface QrnnOptions {
   readonly dModel: number
@@ -38,7 +40,7 @@ export type QrnnState = {
  * Time O(T k D²). Paper: Bradbury et al. 2016, arXiv:1611.01576, section 2.
  */
 export class QRNN extends Module implements SequenceMixer<QrnnState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   /** Parts of its output: z, f, o, i. */
   readonly projection: Linear
 
@@ -58,26 +60,19 @@ export class QRNN extends Module implements SequenceMixer<QrnnState> {
   }
 
   forward(x: Tensor, state?: QrnnState, pass?: Pass): Mixed<QrnnState> {
-    refusePadding('QRNN.forward', pass)
-    const { pooling } = this.options
-    const { B, T } = dims('QRNN.forward x', x, 'B T D', { D: this.options.dModel })
+    const { dModel, pooling } = this.options
+    const { B, T } = dims('QRNN.forward x', x, 'B T D', { D: dModel })
     const before = state ?? this.initialState(B)
-    const { windows, tail } = this.windows(x, before.tail)
+    const gaps = gapsOf('QRNN.forward', pass, B, T)
+    // the last tokens side by side, oldest first
+    const latest = before.tail && latestTokens(x, before.tail, gaps)
+    const windows = latest === null ? x : concat([...latest.lags], 2)
     const [z, f, o, i] = split(this.projection.forward(windows), 1 + pooling.length, 2) as [Tensor, Tensor, ...Tensor[]]
     const decay = sigmoid(f)
-    const c = linearScan({ a: decay, b: mul(sigmoid(i ?? neg(f)), tanh(z)), h0: before.c }).h
+    const written = mul(sigmoid(i ?? neg(f)), tanh(z))
+    const c = linearScan({ ...overGaps(decay, written, gaps), h0: before.c }).h
     pass?.record?.record('decay', decay)
-    return { y: o === undefined ? c : mul(sigmoid(o), c), state: { tail, c: tokenAt(c, T - 1) } }
-  }
-
-  /** The last `width` tokens side by side, oldest first, `[B, T, width D]`. */
-  private windows(x: Tensor, tail: Tensor | null): { readonly windows: Tensor; readonly tail: Tensor | null } {
-    if (tail === null) return { windows: x, tail }
-    const { width } = this.options
-    const [B, T, D] = x.shape as [number, number, number]
-    const all = concat([tail, x], 1)
-    const lags = Array.from({ length: width }, (_, lag) => slice(all, [0, lag, 0], [B, T, D]))
-    return { windows: concat(lags, 2), tail: slice(all, [0, T, 0], [B, width - 1, D]) }
+    return { y: o === undefined ? c : mul(sigmoid(o), c), state: { tail: latest === null ? null : latest.tail, c: tokenAt(c, T - 1) } }
   }
 
   stateBytes(): number {

@@ -1,4 +1,17 @@
-import { add, cast, expandDims, mul, ones, relu, reshape, sub, type Tensor, zeros } from '@tensorflow/tfjs-core'
+import {
+  add,
+  cast,
+  concat,
+  expandDims,
+  mul,
+  ones,
+  relu,
+  reshape,
+  slice,
+  sub,
+  type Tensor,
+  zeros,
+} from '@tensorflow/tfjs-core'
 import type { Pass } from '../mixer.js'
 import { shifted, tokenAt } from '../ops/along-time.js'
 import { linearScan } from '../ops/linear-scan.js'
@@ -74,4 +87,32 @@ export function previousTokens(
   // at padding the last token stays the last
   const { h } = linearScan({ a: mul(sub(1, tokens), ones([B, T, D])), b: mul(x, tokens), h0: before })
   return { previous: mul(shifted(h, before), sub(1, expandDims(gaps.starts, 2))), last: tokenAt(h, T - 1) }
+}
+
+/**
+ * The last `width` tokens of each, itself last, `[B, T, D]` each, and the tail after all of them. Padding is stepped over, and
+ * a token that starts anew finds zeros. tail `[B, width - 1, D]`, oldest first.
+ */
+export function latestTokens(
+  x: Tensor,
+  tail: Tensor,
+  gaps: Gaps | null,
+): { readonly lags: readonly Tensor[]; readonly tail: Tensor } {
+  const [B, T, D] = x.shape as [number, number, number]
+  const width = (tail.shape[1] as number) + 1
+  if (gaps === null) {
+    const all = concat([tail, x], 1)
+    const lags = Array.from({ length: width }, (_, lag) => slice(all, [0, lag, 0], [B, T, D]))
+    return { lags, tail: slice(all, [0, T, 0], [B, width - 1, D]) }
+  }
+  const lags = [x]
+  const places: Tensor[] = []
+  for (let j = 1; j < width; j++) {
+    // the j-th last token is what the (j-1)-th last was one token before
+    const before = reshape(slice(tail, [0, width - 1 - j, 0], [B, 1, D]), [B, D])
+    const { previous, last } = previousTokens(lags[0] as Tensor, before, gaps)
+    lags.unshift(previous)
+    places.unshift(expandDims(last, 1))
+  }
+  return { lags, tail: concat(places, 1) }
 }

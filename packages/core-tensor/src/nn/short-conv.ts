@@ -1,11 +1,11 @@
-import { add, concat, expandDims, mul, reshape, slice, type Tensor, type Variable, zeros } from '@tensorflow/tfjs-core'
+import { add, mul, reshape, slice, type Tensor, type Variable, zeros } from '@tensorflow/tfjs-core'
 import { constant, linearUniform } from '../init.js'
 import type { Pass } from '../mixer.js'
 import { Module, parameter } from '../module.js'
 import { shortConv } from '../ops/short-conv.js'
 import type { Rng } from '../rng.js'
 import { dims } from '../shape.js'
-import { type Gaps, gapsOf, previousTokens } from './padding.js'
+import { type Gaps, gapsOf, latestTokens } from './padding.js'
 
 /**
  * Short causal depthwise convolution that remembers its last inputs: state is the tail `[B, width - 1, D]`, oldest
@@ -40,20 +40,10 @@ export class ShortConv extends Module {
     return shortConv({ x, weight: this.weight, ...(this.bias && { bias: this.bias }), tail })
   }
 
-  /** With gaps, the j-th last token is what the (j-1)-th last was one token before. */
   private overGaps(x: Tensor, tail: Tensor, gaps: Gaps): { y: Tensor; tail: Tensor } {
-    const [B, , D] = x.shape as [number, number, number]
-    let lag = x
-    let y = mul(lag, this.tap(0))
-    const places: Tensor[] = []
-    for (let j = 1; j < this.width; j++) {
-      const before = reshape(slice(tail, [0, this.width - 1 - j, 0], [B, 1, D]), [B, D])
-      const { previous, last } = previousTokens(lag, before, gaps)
-      places.unshift(expandDims(last, 1))
-      lag = previous
-      y = add(y, mul(lag, this.tap(j)))
-    }
-    return { y: this.bias ? add(y, this.bias) : y, tail: concat(places, 1) }
+    const latest = latestTokens(x, tail, gaps)
+    const y = latest.lags.map((tokens, j) => mul(tokens, this.tap(this.width - 1 - j))).reduce((a, b) => add(a, b))
+    return { y: this.bias ? add(y, this.bias) : y, tail: latest.tail }
   }
 
   /** Weight of the token `lag` places back, `[D]`. */
@@ -78,13 +68,14 @@ export function convolved(
 }
 
 /** Convolutions of queries, keys and values; C is null where there are none. */
-interface QkvConvs<C extends ShortConv | null> {
+export interface QkvConvs<C extends ShortConv | null = ShortConv | null> {
   readonly qConv: C
   readonly kConv: C
   readonly vConv: C
 }
 
-type Tail<C extends ShortConv | null> = C extends ShortConv ? Tensor : null
+/** What a convolution keeps: nothing where there is none. */
+export type Tail<C extends ShortConv | null> = C extends ShortConv ? Tensor : null
 
 /** Last inputs of the convolutions of queries, keys and values, oldest first; null without them. */
 export type QkvTails<T extends Tensor | null = Tensor | null> = {
