@@ -1,4 +1,4 @@
-import { FLOAT_EPSILON, gelu, type Rng, wholeNumber, xavierUniform } from '@mneme/core-tensor'
+import { everyRow, FLOAT_EPSILON, gelu, type Rng, wholeNumber, xavierUniform } from '@mneme/core-tensor'
 import {
   add,
   concat,
@@ -20,6 +20,7 @@ import {
   type Tensor,
   tanh,
   zeros,
+  zerosLike,
 } from '@tensorflow/tfjs-core'
 
 /**
@@ -56,6 +57,16 @@ export interface FastMemoryOptions {
   readonly momentum: boolean
   /** Largest step size. */
   readonly maxLr: number
+}
+
+/** A memory's weights before the first token, as they are learned, for `batch` rows, and its momentum, none so far. */
+export function startOf(
+  initialWeights: readonly Tensor[],
+  momentum: boolean,
+  batch: number,
+): { readonly weights: FastWeights; readonly momentum: FastWeights | null } {
+  const weights = initialWeights.map((W) => everyRow(W, batch)) // [B, H, ...]
+  return { weights, momentum: momentum ? weights.map((W) => zerosLike(W)) : null }
 }
 
 /** What one gradient step is made of: row i of `inputs[l]` times row i of `grads[l]` is the gradient of layer l. */

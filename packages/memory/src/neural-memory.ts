@@ -2,7 +2,6 @@ import {
   convolvedQkv,
   dims,
   emptyTails,
-  everyRow,
   Linear,
   type Mixed,
   type MixerTraits,
@@ -22,7 +21,7 @@ import {
 } from '@mneme/core-tensor'
 import { mul, neg, sigmoid, softplus, type Tensor, type Variable, zerosLike } from '@tensorflow/tfjs-core'
 import { joinHeads, mergeRows, partRows, splitHeads } from './heads.js'
-import { type FastMemoryOptions, type FastWeights, MemoryNet } from './memory-net.js'
+import { type FastMemoryOptions, type FastWeights, MemoryNet, startOf } from './memory-net.js'
 import { type FastState, storeAndRead } from './surprise.js'
 
 export interface NeuralMemoryOptions extends FastMemoryOptions {
@@ -101,14 +100,8 @@ export class NeuralMemory extends Module implements SequenceMixer<NeuralMemorySt
   }
 
   initialState(batch: number): NeuralMemoryState {
-    const weights = this.initialWeights.map((W) => everyRow(W, batch))
-    return {
-      weights, // [B, H, ...]
-      momentum: this.momentumGate && weights.map((W) => zerosLike(W)),
-      point: null,
-      filled: 0,
-      ...emptyTails(this, batch),
-    }
+    const start = startOf(this.initialWeights, this.options.momentum, batch)
+    return { ...start, point: null, filled: 0, ...emptyTails(this, batch) }
   }
 
   forward(x: Tensor, state?: NeuralMemoryState, pass?: Pass): Mixed<NeuralMemoryState> {

@@ -1,6 +1,5 @@
 import {
   dims,
-  everyRow,
   extended,
   FLOAT_EPSILON,
   Linear,
@@ -32,10 +31,9 @@ import {
   sub,
   type Tensor,
   type Variable,
-  zerosLike,
 } from '@tensorflow/tfjs-core'
 import { HeadNorm, joinHeads, mergeRows, partRows, splitHeads } from './heads.js'
-import { type FastMemoryOptions, type FastWeights, limited, MemoryNet } from './memory-net.js'
+import { type FastMemoryOptions, type FastWeights, limited, MemoryNet, startOf } from './memory-net.js'
 import { summed } from './surprise.js'
 
 /** A single head is as wide as the model. */
@@ -144,9 +142,8 @@ export class PooledNeuralMemory extends Module implements SequenceMixer<PooledNe
   }
 
   initialState(batch: number): PooledNeuralMemoryState {
-    const weights = this.initialWeights.map((W) => everyRow(W, batch))
-    const momentum = this.momentumGate && weights.map((W) => zerosLike(W))
-    return { weights, momentum, point: null, pending: null, stored: 0 }
+    const start = startOf(this.initialWeights, this.options.momentum, batch)
+    return { ...start, point: null, pending: null, stored: 0 }
   }
 
   forward(x: Tensor, state?: PooledNeuralMemoryState, pass?: Pass): Mixed<PooledNeuralMemoryState> {

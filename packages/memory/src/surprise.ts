@@ -168,7 +168,8 @@ function products(logGates: Tensor): Tensor {
   return mul(exp(spans), lower)
 }
 
-function triangle(C: number, holds: (row: number, column: number) => boolean): Tensor {
+/** 1 where `holds`, `[C, C]`. */
+export function triangle(C: number, holds: (row: number, column: number) => boolean): Tensor {
   return tensor2d(
     Float32Array.from({ length: C * C }, (_, n) => (holds(Math.floor(n / C), n % C) ? 1 : 0)),
     [C, C],

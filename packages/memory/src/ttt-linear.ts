@@ -12,10 +12,10 @@ import {
   sub,
   sum,
   type Tensor,
-  tensor2d,
   transpose,
   zeros,
 } from '@tensorflow/tfjs-core'
+import { triangle } from './surprise.js'
 
 export interface TttLinearInputs {
   readonly q: Tensor
@@ -74,8 +74,9 @@ export function tttLinear(inputs: TttLinearInputs, options: TttLinearOptions): T
     const error = mul(weight, sub(add(mul(weight, inner.y), bias), sub(vs, ks)))
     const along = add(mean(error, -1, true), mul(inner.y, mean(mul(error, inner.y), -1, true)))
     const slope = div(sub(error, along), inner.deviation)
-    const seen = mul(matMul(qs, ks, false, true), until(size))
-    const learned = add(matMul(mul(eta, seen), slope), matMul(mul(eta, until(size)), slope))
+    const until = triangle(size, (t, i) => i <= t)
+    const seen = mul(matMul(qs, ks, false, true), until)
+    const learned = add(matMul(mul(eta, seen), slope), matMul(mul(eta, until), slope))
     const read = sub(add(matMul(qs, state), stateBias), learned)
     outputs.push(add(read, add(mul(normalised(read, eps).y, weight), bias)))
     const last = slice(eta, [0, 0, size - 1, 0], [B, H, 1, 1])
@@ -91,12 +92,4 @@ function normalised(x: Tensor, eps: number): { readonly y: Tensor; readonly devi
   const centred = sub(x, mean(x, -1, true))
   const deviation = sqrt(add(mean(square(centred), -1, true), eps))
   return { y: div(centred, deviation), deviation }
-}
-
-/** 1 where a column is not after its row, `[C, C]`. */
-function until(size: number): Tensor {
-  return tensor2d(
-    Float32Array.from({ length: size * size }, (_, i) => (i % size <= Math.floor(i / size) ? 1 : 0)),
-    [size, size],
-  )
 }

@@ -2,8 +2,10 @@ import { type ContextKeys, CrossAttention, type DistanceBiases } from '@mneme/at
 import { T5Bias } from '@mneme/attention/position-bias'
 import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
 import {
+  bySegments,
   dims,
   Embedding,
+  extended,
   FeedForward,
   LanguageModel,
   LayerNorm,
@@ -12,6 +14,7 @@ import {
   type MixerTraits,
   Module,
   type Pass,
+  pieceOf,
   type ResidualStack,
   type Rng,
   refusePadding,
@@ -24,7 +27,7 @@ import {
   type TokenModel,
 } from '@mneme/core-tensor'
 import { MemorySlots, type MemorySlotsOptions } from '@mneme/memory/memory-slots'
-import { concat, slice, type Tensor, zerosLike } from '@tensorflow/tfjs-core'
+import { clone, type Tensor, zerosLike } from '@tensorflow/tfjs-core'
 
 /** Layers of an encoder or a decoder. */
 export interface SideOptions {
@@ -223,20 +226,15 @@ export class Memformer extends Module implements TokenModel<MemformerState> {
     const decoder = this.needed()
     refusePadding('Memformer.forward', pass)
     const { B, T } = dims('Memformer.forward ids', ids, 'B T')
-    const outputs: Tensor[] = []
-    let current = state ?? this.initialState(B)
-    for (let t = 0; t < T; ) {
-      const filled = current.ids?.shape[1] ?? 0
-      const size = Math.min(T - t, this.options.segment - filled)
-      const piece = slice(ids, [0, t], [B, size])
-      const mixed = decoder.forward(piece, current.decoder, pass)
-      outputs.push(mixed.y)
-      const read = current.ids === null ? piece : concat([current.ids, piece], 1)
-      const open = { memory: current.memory, ids: read, decoder: mixed.state as readonly State[] }
-      current = filled + size === this.options.segment ? this.close(open, decoder) : open
-      t += size
-    }
-    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: current }
+    const left = (open: MemformerState): number => this.options.segment - (open.ids?.shape[1] ?? 0)
+    return bySegments(T, state ?? this.initialState(B), left, (tokens, before) => {
+      // the state must not hold the caller's own tensor, which whoever frees the state would free with it
+      const piece = clone(pieceOf(ids, tokens, 1))
+      const mixed = decoder.forward(piece, before.decoder, pass)
+      const read = extended(before.ids, piece)
+      const open = { memory: before.memory, ids: read, decoder: mixed.state as readonly State[] }
+      return { y: mixed.y, state: tokens.size === left(before) ? this.close(open, decoder) : open }
+    })
   }
 
   /** Encodes the segment, for the decoder to look at, and remembers it. */

@@ -1,10 +1,13 @@
 import {
+  bySegments,
   draw,
+  extended,
   FLOAT_EPSILON,
   Linear,
   type Mixed,
   Module,
   parameter,
+  pieceOf,
   RMSNorm,
   type Rng,
   rotary,
@@ -110,28 +113,20 @@ export class WindowAttention extends Module {
 
   private inWindows(q: Tensor, k: Tensor, v: Tensor, state: KeysAndValues, position: number): Mixed<KeysAndValues> {
     const { window: W } = this.options
-    const [B, T, H, K] = q.shape as [number, number, number, number]
-    const outputs: Tensor[] = []
-    let { keys, values } = state
-    for (let t = 0; t < T; ) {
-      const left = W - ((position + t) % W)
-      const size = Math.min(T - t, left)
-      const piece = (x: Tensor): Tensor => (size === T ? x : slice(x, [0, t, 0, 0], [B, size, H, K]))
-      keys = joined(keys, piece(k))
-      values = joined(values, piece(v))
-      outputs.push(
-        softmaxAttention({ q: piece(q), k: this.withPersistent(keys, 0), v: this.withPersistent(values, 1) }).o,
-      )
-      if (size === left) [keys, values] = [null, null]
-      t += size
-    }
-    return { y: outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 1), state: { keys, values } }
+    const left = (_: KeysAndValues, begin: number): number => W - ((position + begin) % W)
+    return bySegments(q.shape[1] as number, state, left, (tokens, before) => {
+      const keys = extended(before.keys, pieceOf(k, tokens, 1))
+      const values = extended(before.values, pieceOf(v, tokens, 1))
+      const given = { q: pieceOf(q, tokens, 1), k: this.withPersistent(keys, 0), v: this.withPersistent(values, 1) }
+      const full = tokens.size === left(before, tokens.begin)
+      return { y: softmaxAttention(given).o, state: full ? { keys: null, values: null } : { keys, values } }
+    })
   }
 
   private slidingWindow(q: Tensor, k: Tensor, v: Tensor, state: KeysAndValues): Mixed<KeysAndValues> {
     const { window: W } = this.options
-    const keys = joined(state.keys, k)
-    const values = joined(state.values, v)
+    const keys = extended(state.keys, k)
+    const values = extended(state.values, v)
     const { o } = softmaxAttention(
       { q, k: this.withPersistent(keys, 0), v: this.withPersistent(values, 1) },
       { window: W + 1, sinks: this.options.persistent },
@@ -157,5 +152,3 @@ export class WindowAttention extends Module {
     return 2 * 4 * nHeads * dHead * (sliding ? Math.min(positions, window) : positions % window)
   }
 }
-
-const joined = (before: Tensor | null, now: Tensor): Tensor => (before === null ? now : concat([before, now], 1))
