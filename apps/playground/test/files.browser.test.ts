@@ -138,6 +138,20 @@ describe.skipIf(!found)('files', () => {
     expect(complaints).toEqual([])
   })
 
+  test('a folder is dropped on the page, as it lies on the disk', async () => {
+    const { page, context, complaints } = await visit('view=files')
+    const box = await page.getByRole('group', { name: 'Files of a checkpoint' }).boundingBox()
+    if (box === null) throw new Error('there is nothing to drop on')
+    const at = { x: box.x + box.width / 2, y: box.y + box.height / 2 }
+    const data = { items: [], files: [join(folder, 'own')], dragOperationsMask: 1 }
+    const session = await context.newCDPSession(page)
+    for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+      await session.send('Input.dispatchDragEvent', { type, ...at, data })
+    }
+    await page.getByText(/Every tensor was found, none was left over/).waitFor()
+    expect(complaints).toEqual([])
+  })
+
   test('what does not fit is listed as it is', async () => {
     const { page, complaints } = await visit('view=files')
     const config = join(folder, 'config.json')

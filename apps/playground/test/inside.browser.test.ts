@@ -29,6 +29,14 @@ describe.skipIf(!found)('looking inside', () => {
     const influence = page.getByRole('region', { name: 'How far outputs look', exact: true })
     await influence.getByRole('img', { name: /^Influence on the output/ }).waitFor()
     await influence.getByText('The values as a table').click()
+    // every picture has its values as a table
+    const figures = page.locator('main figure:not(.links)')
+    expect(await figures.count()).toBeGreaterThan(7)
+    for (const figure of await figures.all()) {
+      const details = figure.locator('details.values')
+      if ((await details.getAttribute('open')) === null) await details.locator('summary').click()
+      await details.getByRole('cell').first().waitFor()
+    }
     // the output after token 9 owes nothing to token 16
     const [first, , last] = await influence.getByRole('row', { name: /^16 / }).getByRole('cell').allTextContents()
     expect(Number(first)).toBe(0)

@@ -15,11 +15,15 @@ describe('the words of lessons', () => {
 describe.skipIf(!found)('lessons', () => {
   test('each computes its pictures, and leads to an experiment that the address can name', async () => {
     const { page, complaints } = await visit('view=lessons')
-    for (const { title, experiment } of lessons) {
+    for (const { title, experiment, sliders } of lessons) {
       await page.getByRole('link', { name: title, exact: true }).click()
       await page.getByRole('heading', { name: title, exact: true }).waitFor()
       await expect.poll(() => page.locator('.equation math').count()).toBeGreaterThan(0)
       await page.locator('.lesson-figures figure').nth(1).waitFor()
+      const summary = page.locator('.summary')
+      const before = await summary.textContent()
+      await page.getByLabel(sliders[0]?.label ?? '').press('Home')
+      await expect.poll(() => summary.textContent()).not.toBe(before)
       const link = page.getByRole('link', { name: experiment.title })
       await expect.poll(() => link.getAttribute('href')).toContain(`paper=${experiment.runs[0]?.paper}`)
       await page.getByRole('link', { name: 'All lessons' }).click()

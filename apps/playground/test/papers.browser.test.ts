@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { paperKeys } from '@mneme/models'
 import { describe, expect, test } from 'vitest'
 import { collected } from '../catalogue/paper-pages'
@@ -30,7 +31,12 @@ describe.skipIf(!found)('papers', () => {
     await page.getByRole('heading', { name: 'Gated Delta Networks' }).waitFor()
     await expect.poll(() => page.locator('.equation math').count()).toBeGreaterThan(0)
     await expect.poll(() => page.getByText('model width').count()).toBe(1)
-    await page.getByText('packages/models/src/gated-deltanet.ts').waitFor()
+    // its state has the name that notation gives to keys and values
+    expect(await page.getByText('keys and values that a query can look at').count()).toBe(0)
+    await page.getByText('packages/models/src/gated-deltanet.ts').click()
+    const source = page.getByRole('region', { name: 'Source of gated-deltanet' })
+    const file = new URL('../../../packages/models/src/gated-deltanet.ts', import.meta.url)
+    await expect.poll(() => source.textContent()).toBe(await readFile(file, 'utf8'))
     await page.getByRole('button', { name: 'Train it here' }).click()
     const status = page.locator('.tiny [role=status]')
     await page.getByRole('button', { name: 'Train it again' }).waitFor()

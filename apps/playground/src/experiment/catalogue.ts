@@ -32,6 +32,16 @@ export function findPaper(key: string): PaperEntry | undefined {
   return catalogue.papers.find((paper) => paper.key === key)
 }
 
+/** A paper's title as far as its colon, for where there is little room. */
+export function shortTitle(key: string): string {
+  return findPaper(key)?.title.split(':', 1)[0] ?? key
+}
+
+/** A task's title, or its key where there is no such task. */
+export function taskTitle(key: string): string {
+  return findTask(key)?.title ?? key
+}
+
 export function findTask(key: string): TaskEntry | undefined {
   return catalogue.tasks.find((task) => task.key === key)
 }

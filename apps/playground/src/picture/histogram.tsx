@@ -10,9 +10,9 @@ export function Histogram({ title, values }: { readonly title: string; readonly 
     <LineChart
       title={title}
       series={[{ name: 'values', values: counts }]}
-      along="from"
+      along="value"
       nameAt={(i) => `${shortNumber(edge(i))} to ${shortNumber(edge(i + 1))}`}
-      unit="values"
+      unit="times"
       bars
     />
   )

@@ -1,5 +1,5 @@
 import type { Signal } from '@preact/signals'
-import { findPaper, findTask } from '../experiment/catalogue'
+import { shortTitle, taskTitle } from '../experiment/catalogue'
 import type { Axis } from '../experiment/options'
 import type { Lane } from '../lane'
 import { formatCount, orUnknown } from './format'
@@ -43,8 +43,8 @@ export function Legend({ lanes, measure, axis, reading }: Props) {
               <tr key={lane.id}>
                 <th scope="row">
                   <Swatch slot={lane.slot} />
-                  {findPaper(paper)?.title ?? paper}
-                  <span class="quiet"> on {findTask(task)?.title ?? task}</span>
+                  {shortTitle(paper)}
+                  <span class="quiet"> on {taskTitle(task)}</span>
                 </th>
                 {columns.map(({ name, series }, column) => (
                   <td key={name}>{orUnknown(read ? read.values[i]?.[series] : latest[column], format)}</td>

@@ -1,4 +1,4 @@
-import { findPaper, findTask } from '../experiment/catalogue'
+import { shortTitle, taskTitle } from '../experiment/catalogue'
 import type { Lane } from '../lane'
 import { addressOf, lanes, view } from '../page'
 import { Swatch } from './swatch'
@@ -30,8 +30,10 @@ export function RunChoice({ chosen }: { readonly chosen: Lane }) {
             onChange={() => {
               location.hash = addressOf({ key: view.value.key, detail: lane.slot })
             }}
-          />{' '}
-          <RunName lane={lane} />
+          />
+          <span>
+            <RunName lane={lane} />
+          </span>
         </label>
       ))}
     </fieldset>
@@ -44,7 +46,7 @@ export function RunName({ lane }: { readonly lane: Lane }) {
   return (
     <>
       <Swatch slot={lane.slot} />
-      {findPaper(paper)?.title ?? paper} <span class="quiet">on {findTask(task)?.title ?? task}</span>
+      {shortTitle(paper)} <span class="quiet">on {taskTitle(task)}</span>
     </>
   )
 }

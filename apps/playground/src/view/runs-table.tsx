@@ -1,6 +1,6 @@
 import type { Experiment } from '@mneme/training'
 import type { Slot } from '../experiment/address'
-import { findPaper, findTask } from '../experiment/catalogue'
+import { shortTitle, taskTitle } from '../experiment/catalogue'
 import type { Options, RunColumn } from '../experiment/options'
 import { forget, type RunRecord, records } from '../experiment/records'
 import { experimentId } from '../experiment/starting-point'
@@ -88,7 +88,7 @@ function Line({ row: { id, slot, experiment, values } }: { readonly row: Row }) 
           <th key={key} scope="row">
             {slot === null ? <span class="swatch" /> : <Swatch slot={slot} />}
             {name}
-            <span class="quiet"> on {findTask(experiment.task)?.title ?? experiment.task}</span>
+            <span class="quiet"> on {taskTitle(experiment.task)}</span>
           </th>
         )
       })}
@@ -120,7 +120,7 @@ function liveRow(lane: Lane): Row {
     slot: lane.slot,
     experiment,
     values: {
-      paper: findPaper(experiment.paper)?.title ?? experiment.paper,
+      paper: shortTitle(experiment.paper),
       parameters: facts.value?.parameters ?? null,
       stateBytes: facts.value?.stateBytes ?? null,
       steps: stepOf(lane),
@@ -139,7 +139,7 @@ function rememberedRow({ id, experiment, facts, step, seconds, trainingLoss, eva
     slot: null,
     experiment,
     values: {
-      paper: findPaper(experiment.paper)?.title ?? experiment.paper,
+      paper: shortTitle(experiment.paper),
       parameters: facts.parameters,
       stateBytes: facts.stateBytes,
       steps: step,

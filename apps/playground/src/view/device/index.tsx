@@ -113,12 +113,10 @@ function statusOf(outcome: Outcome): string {
 const words = { agrees: 'agrees', differs: 'differs', fails: 'fails', reference: 'no kernel' } as const
 
 function Report({ report, title }: { readonly report: DeviceReport; readonly title: string }) {
-  const { selfTest, adapter, refusals, cores, why } = report
+  const { selfTest, adapter, refusals, cores } = report
   return (
     <>
       <dl class="device-facts">
-        <dt>Chosen</dt>
-        <dd>{why}</dd>
         <dt>Processor</dt>
         <dd>
           {cores} threads, {report.crossOriginIsolated ? 'isolated from other origins' : 'not isolated'}
@@ -132,7 +130,9 @@ function Report({ report, title }: { readonly report: DeviceReport; readonly tit
               <th scope="col">op</th>
               <th scope="col">verdict</th>
               <th scope="col">relative error</th>
-              <th scope="col">largest at</th>
+              <th scope="col" class="detail">
+                largest at
+              </th>
             </tr>
           </thead>
           <tbody>

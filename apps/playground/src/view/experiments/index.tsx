@@ -1,6 +1,6 @@
 import type { Experiment } from '@mneme/training'
 import { defaultSetup, writeAddress } from '../../experiment/address'
-import { findPaper } from '../../experiment/catalogue'
+import { shortTitle } from '../../experiment/catalogue'
 import { type ClaimPreset, claims } from '../../experiment/claims'
 import { optionDefaults } from '../../experiment/options'
 import { type Preset, presets } from '../../experiment/presets'
@@ -22,7 +22,7 @@ export default function Experiments() {
         What papers are held to in this repository, with the verdict of <code>mneme claim</code>. Opening one trains its
         lines here, with the first seed.
       </p>
-      <ul class="cards" aria-label="Claims">
+      <ul class="cards in-columns" aria-label="Claims">
         {claims.map((claim) => (
           <ClaimCard key={claim.key} claim={claim} />
         ))}
@@ -40,7 +40,7 @@ function PresetCard({ preset: { title, sentence, source, experiments, options } 
       </h3>
       <p>{sentence}</p>
       <p class="quiet note">
-        {namesOf(experiments)}. After {source.name},{' '}
+        {namesOf(experiments)} · after {source.name},{' '}
         <a href={`https://arxiv.org/abs/${source.arxiv}`} rel="noreferrer" target="_blank">
           arXiv:{source.arxiv}
         </a>
@@ -84,6 +84,6 @@ function ClaimCard({ claim: { title, sentence, verdict, lines } }: { readonly cl
 }
 
 function namesOf(experiments: readonly Experiment[]): string {
-  const names = experiments.map(({ paper }) => findPaper(paper)?.title.split(':', 1)[0] ?? paper)
+  const names = experiments.map(({ paper }) => shortTitle(paper))
   return [...new Set(names)].join('; ')
 }

@@ -6,6 +6,7 @@ import { addressOfExperiments } from '../links'
 import { MathLines } from '../math-lines'
 import { ClaimTable } from './claim-table'
 import { claimsOf, pages } from './paper-pages'
+import { SourceText } from './source-text'
 import { TinyRun } from './tiny-run'
 
 /** All that is known of one paper, from its card, its claims and its smallest configuration. */
@@ -56,8 +57,8 @@ export function PaperPage({ paper }: { readonly paper: PaperEntry }) {
         <a href={`https://arxiv.org/abs/${paper.arxiv}`} rel="noreferrer" target="_blank">
           arXiv:{paper.arxiv}
         </a>
-        <Source path={`packages/models/src/${paper.key}.ts`} />
       </p>
+      <SourceText paper={paper.key} />
     </article>
   )
 }
@@ -75,7 +76,9 @@ function Facts({ paper }: { readonly paper: PaperEntry }) {
 
 /** The axis letters that state and cost are written in. */
 function Letters({ paper }: { readonly paper: PaperEntry }) {
-  const used = new Set(`${paper.state} ${paper.cost}`.match(/\b[A-Z]\b/g))
+  // a state is named by a letter of its own before its size: `S, H K V values`
+  const size = paper.state.replace(/(^|; )[A-Z](?=,| and )/g, '$1')
+  const used = new Set(`${size} ${paper.cost}`.match(/\b[A-Z]\b/g))
   const rows = pages.letters
     .map(({ letters, meaning }) => ({ letters: letters.filter((letter) => used.has(letter)), meaning }))
     .filter(({ letters }) => letters.length > 0)
@@ -89,14 +92,5 @@ function Letters({ paper }: { readonly paper: PaperEntry }) {
         </div>
       ))}
     </dl>
-  )
-}
-
-function Source({ path }: { readonly path: string }) {
-  if (pages.repository === null) return <code>{path}</code>
-  return (
-    <a href={`${pages.repository}/blob/main/${path}`} rel="noreferrer" target="_blank">
-      <code>{path}</code>
-    </a>
   )
 }

@@ -1,4 +1,4 @@
-import { findPaper, findTask } from '../../experiment/catalogue'
+import { shortTitle, taskTitle } from '../../experiment/catalogue'
 import { sweeps } from '../../experiment/presets'
 import { type RunRecord, records } from '../../experiment/records'
 import { experimentId } from '../../experiment/starting-point'
@@ -18,7 +18,7 @@ export default function Recall({ detail }: { readonly detail: string }) {
   const runs = records.value.filter((run) => run.experiment.task === task && run.evaluation !== null)
   const papers = [...new Set(runs.map(({ experiment }) => experiment.paper))].sort()
   const groups = papers.map((paper) => ({
-    name: findPaper(paper)?.title ?? paper,
+    name: shortTitle(paper),
     points: runs
       .filter(({ experiment }) => experiment.paper === paper)
       .map((run) => ({ x: run.facts.stateBytes, y: run.evaluation?.tokenAcc ?? 0, name: describe(run) }))
@@ -28,8 +28,8 @@ export default function Recall({ detail }: { readonly detail: string }) {
     <section class="recall" aria-label="Recall and state">
       <h2>Recall and state</h2>
       <p>
-        What a model recalls, against the bytes of state it keeps for one row:{' '}
-        {findTask(task)?.title.toLowerCase() ?? task}. Every run that finishes in this browser becomes a point.
+        What a model recalls, against the bytes of state it keeps for one row: {taskTitle(task).toLowerCase()}. Every
+        run that finishes in this browser becomes a point.
       </p>
       <SweepControls />
       {groups.length === 0 ? (
@@ -100,7 +100,7 @@ function Table({ runs }: { readonly runs: readonly RunRecord[] }) {
         <tbody>
           {sorted.map(({ id, experiment, facts, evaluation, step }) => (
             <tr key={id}>
-              <th scope="row">{findPaper(experiment.paper)?.title ?? experiment.paper}</th>
+              <th scope="row">{shortTitle(experiment.paper)}</th>
               <td>{formatBytes(facts.stateBytes)}</td>
               <td>{formatShare(evaluation?.tokenAcc ?? 0)}</td>
               <td>{formatCount(facts.parameters)}</td>

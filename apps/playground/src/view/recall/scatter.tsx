@@ -53,10 +53,10 @@ export function Scatter({ groups }: { readonly groups: readonly Group[] }) {
             </text>
           </g>
         ))}
-        {ticks.map((bytes) => (
+        {ticks.map((bytes, i) => (
           <g key={bytes} class="grid">
             <line x1={x(bytes)} x2={x(bytes)} y1={size.top} y2={bottom} />
-            <text x={x(bytes)} y={bottom + 26} text-anchor="middle">
+            <text x={x(bytes)} y={bottom + 26} text-anchor={i === ticks.length - 1 ? 'end' : 'middle'}>
               {formatBytes(bytes).replace('.0', '')}
             </text>
           </g>

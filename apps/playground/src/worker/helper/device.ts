@@ -19,8 +19,6 @@ export interface DeviceReport {
   readonly userAgent: string
   readonly cores: number
   readonly crossOriginIsolated: boolean
-  /** What the app would compute on if it were left to choose, or null where that was not asked. */
-  readonly why: string
   readonly adapter: AdapterFacts | null
   readonly selfTest: SelfTestReport
   readonly refusals: readonly string[]
@@ -40,14 +38,13 @@ const telling = [
 export async function help(choice: BackendName): Promise<DeviceReport> {
   // the references are computed on the plain backend
   await import('@tensorflow/tfjs-backend-cpu')
-  const { name, why } = await startBackend(choice, () => undefined)
+  const { name } = await startBackend(choice, () => undefined)
   await setBackend(name)
   return {
     time: new Date().toISOString(),
     userAgent: navigator.userAgent,
     cores: navigator.hardwareConcurrency,
     crossOriginIsolated,
-    why,
     adapter: await adapterFacts(),
     selfTest: await selfTest(),
     refusals: kernelRefusals(),
