@@ -98,7 +98,7 @@ export class Lane {
     this.worker = worker
     const { page, run } = this
     const [saveKey, allowance, backend] = [page.saveKey(this, experiment), page.allowance(), page.backend.value]
-    this.tell({ type: 'start', run, experiment, backend, saveKey, fresh, paused: false, allowance })
+    this.tell({ type: 'start', run, experiment, backend, saveKey, fresh, allowance })
   }
 
   /** Lets it train up to a time. */

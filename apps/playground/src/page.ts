@@ -98,14 +98,14 @@ export function openDefault(): void {
 }
 
 /** Goes to other experiments, so that the way back is the browser's. */
-export function openSetup(setup: Setup): void {
+function openSetup(setup: Setup): void {
   sketch.value = null
   history.pushState(null, '', `#${writeAddress(setup)}`)
   openAddress()
 }
 
 /** What runs and what is shown. */
-export function currentSetup(): Setup {
+function currentSetup(): Setup {
   const [first, ...others] = lanes.value.map(({ experiment }) => experiment.value)
   if (first === undefined) return { ...(waiting ?? defaultSetup()), options: options.value }
   return { experiments: [first, ...others], backend: backend.value, view: view.value, options: options.value }
@@ -116,9 +116,12 @@ export function addressOf(place: ViewPlace): string {
   return `#${writeAddress({ ...currentSetup(), view: place })}`
 }
 
-/** The address of a single experiment in the first view. */
-export function addressOfExperiment(experiment: Experiment): string {
-  return `#${writeAddress({ ...defaultSetup(), experiments: [experiment], backend: backend.value })}`
+/** The address that opens other experiments for training, compared as they ask for. */
+export function addressOfExperiments(experiments: readonly Experiment[], compared: Partial<Options> = {}): string {
+  const [first, ...others] = experiments
+  if (first === undefined) return `#${writeAddress(defaultSetup())}`
+  const changed = { experiments: [first, ...others] as const, options: { ...optionDefaults, ...compared } }
+  return `#${writeAddress({ ...defaultSetup(), ...changed, backend: backend.value })}`
 }
 
 /** Makes the address say what runs and what is shown, so that copying it copies the experiment. */

@@ -19,8 +19,6 @@ export interface StartCommand {
   readonly saveKey: string
   /** Forgets what was kept, and starts from the first step. */
   readonly fresh: boolean
-  /** Waits after loading, as a run that was paused when the page was left. */
-  readonly paused: boolean
   /** Time that it may take at first. */
   readonly allowance: Allowance
 }

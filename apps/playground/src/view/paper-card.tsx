@@ -1,5 +1,6 @@
 import { findPaper } from '../experiment/catalogue'
 import type { Lane } from '../lane'
+import { MathLines } from './math-lines'
 
 /** The paper behind a run: what it says, what it costs, and where this implementation departs from it. */
 export function PaperCard({ lane }: { readonly lane: Lane }) {
@@ -14,7 +15,7 @@ export function PaperCard({ lane }: { readonly lane: Lane }) {
           arXiv:{paper.arxiv}
         </a>
       </p>
-      <div class="equation" ref={(element) => fill(element, paper.equation.join(''))} />
+      <MathLines lines={paper.equation} label={`Equation of run ${lane.slot.toUpperCase()}`} />
       <dl>
         <dt>State</dt>
         <dd>{paper.state}</dd>
@@ -33,9 +34,4 @@ export function PaperCard({ lane }: { readonly lane: Lane }) {
       </dl>
     </section>
   )
-}
-
-/** The markup was made by KaTeX when the app was built. */
-function fill(element: HTMLElement | null, markup: string): void {
-  if (element !== null && element.innerHTML === '') element.innerHTML = markup
 }

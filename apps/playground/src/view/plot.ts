@@ -21,7 +21,7 @@ export interface Reading {
   readonly values: readonly (readonly (number | null)[])[]
 }
 
-export const chartFont = '12px system-ui, sans-serif'
+const chartFont = '12px system-ui, sans-serif'
 
 export function readTheme(element: Element): Theme {
   const style = getComputedStyle(element)
@@ -44,7 +44,7 @@ export interface PlotOptions {
   readonly onRead: (reading: Reading | null) => void
 }
 
-export function axisStyle(theme: Theme): uPlot.Axis {
+function axisStyle(theme: Theme): uPlot.Axis {
   return {
     stroke: theme.quiet,
     font: chartFont,

@@ -5,7 +5,7 @@ import type { Options, RunColumn } from '../experiment/options'
 import { forget, type RunRecord, records } from '../experiment/records'
 import { experimentId } from '../experiment/starting-point'
 import type { Lane } from '../lane'
-import { addressOfExperiment, options, setOptionsOf } from '../page'
+import { addressOfExperiments, options, setOptionsOf } from '../page'
 import { stepOf } from './controls'
 import { formatBytes, formatCount, formatLoss, formatShare, orUnknown } from './format'
 import { Swatch } from './swatch'
@@ -95,7 +95,7 @@ function Line({ row: { id, slot, experiment, values } }: { readonly row: Row }) 
       <td class="actions">
         {slot === null ? (
           <>
-            <a href={addressOfExperiment(experiment)} aria-label={`Open ${name}`}>
+            <a href={addressOfExperiments([experiment])} aria-label={`Open ${name}`}>
               Open
             </a>
             <button type="button" aria-label={`Forget ${name}`} onClick={() => forget(id)}>

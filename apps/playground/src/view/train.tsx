@@ -51,7 +51,7 @@ export function Train() {
             )}
             <Figures lane={lane} />
             <SamplePanel lane={lane} />
-            <PaperCard key={lane.experiment.value.paper} lane={lane} />
+            <PaperCard lane={lane} />
           </article>
         ))}
       </div>

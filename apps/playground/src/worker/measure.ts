@@ -1,10 +1,9 @@
-import { loadPaper } from '@mneme/models'
-import { loadTask } from '@mneme/tasks'
-import { type Experiment, resolveExperiment } from '@mneme/training'
+import type { Experiment } from '@mneme/training'
 import { ready, setBackend, tidy, zeros } from '@tensorflow/tfjs-core'
 import '@tensorflow/tfjs-backend-cpu'
 import type { Measured } from '../experiment/solve'
 import { messageOf } from './backend'
+import { resolved, trainedLength } from './setup'
 
 /** Asks for the counts of one experiment's model. */
 export interface MeasureRequest {
@@ -18,16 +17,12 @@ export type MeasureReply = { readonly id: number } & ({ readonly found: Measured
 async function measure(experiment: Experiment): Promise<Measured> {
   await setBackend('cpu')
   await ready()
-  const { paper, config, taskConfig, train } = await resolveExperiment(experiment, {
-    loadPaper,
-    loadTask: loadTask as never,
-  })
-  const { length } = taskConfig as { readonly length?: number }
-  const model = paper.build(config)
+  const setup = await resolved(experiment)
+  const model = setup.paper.build(setup.config)
   try {
     // some settings are refused only by the first token
     tidy(() => void model.forward(zeros([1, 2], 'int32')))
-    return { parameters: model.parameterCount(), stateBytes: model.stateBytes(train.length || length || 1) }
+    return { parameters: model.parameterCount(), stateBytes: model.stateBytes(trainedLength(setup)) }
   } finally {
     model.dispose()
   }

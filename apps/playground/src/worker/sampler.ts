@@ -1,13 +1,12 @@
-import { Session, type TokenModel } from '@mneme/core-tensor'
+import type { TokenModel } from '@mneme/core-tensor'
 import type { TaskSpec, Vocabulary } from '@mneme/tasks'
 import type { ResolvedExperiment } from '@mneme/training'
 import { argMax, tensor2d, tidy } from '@tensorflow/tfjs-core'
 import type { RowSample, Sample, TextSample } from '../protocol'
+import { taskOf } from './setup'
+import { written } from './written'
 
 const promptTokens = 48
-const writtenTokens = 400
-/** A slow model writes less rather than holding up its training. */
-const mostMs = 1200
 
 /** Shows what a model has learnt: it goes on writing a text, or answers one row of the task. */
 export class Sampler {
@@ -19,7 +18,7 @@ export class Sampler {
     private readonly setup: ResolvedExperiment,
     private readonly vocabulary: Vocabulary,
   ) {
-    this.task = setup.task as unknown as TaskSpec
+    this.task = taskOf(setup)
   }
 
   sample(step: number): Promise<Sample> {
@@ -29,19 +28,9 @@ export class Sampler {
   /** After the beginning of the validation text: the same each time, so that samples can be compared. */
   private async continueText(step: number): Promise<TextSample> {
     const ids = await this.firstTokens()
-    const session = new Session(this.model, { seed: this.setup.experiment.seed + step })
-    const written: number[] = []
-    try {
-      session.feed(ids)
-      const started = performance.now()
-      for await (const { id } of session.generate({ maxNewTokens: writtenTokens, temperature: 0.8 })) {
-        written.push(id)
-        if (performance.now() - started > mostMs) break
-      }
-    } finally {
-      session.dispose()
-    }
-    return { form: 'text', step, prompt: this.decode(ids), text: this.decode(written) }
+    const seed = this.setup.experiment.seed + step
+    const text = this.decode(await written(this.model, ids, { seed, temperature: 0.8 }))
+    return { form: 'text', step, prompt: this.decode(ids), text }
   }
 
   private decode(ids: ArrayLike<number>): string {

@@ -1,16 +1,5 @@
 import { nextTurn } from '@mneme/core-tensor'
-import { loadPaper } from '@mneme/models'
-import { loadTask, type TaskSpec } from '@mneme/tasks'
-import {
-  type Evaluation,
-  NonFiniteError,
-  type ResolvedExperiment,
-  Run,
-  resolveExperiment,
-  type StepReport,
-  type TrainEvent,
-  train,
-} from '@mneme/training'
+import { type Evaluation, NonFiniteError, Run, type StepReport, type TrainEvent, train } from '@mneme/training'
 import { History } from '../history'
 import {
   type Allowance,
@@ -18,15 +7,16 @@ import {
   type BackendName,
   type Phase,
   type Report,
-  type RunFacts,
   type StartCommand,
   type Trouble,
   unbounded,
 } from '../protocol'
 import { Asked } from './asked'
 import { messageOf, startBackend } from './backend'
+import { factsOf } from './facts'
 import { Sampler } from './sampler'
 import { holdRun, Saves } from './saves'
+import { resolved, taskOf } from './setup'
 import { fatalTrouble, savingTrouble } from './troubles'
 
 const sendEveryMs = 100
@@ -72,13 +62,12 @@ export class Training {
     }
     const [backend, setup] = await Promise.all([
       startBackend(command.backend, lost, refusal),
-      resolveExperiment(command.experiment, { loadPaper, loadTask: loadTask as never }),
+      resolved(command.experiment),
     ])
     send({ type: 'backend', ...backend })
     send({ type: 'stage', text: 'Building the model' })
     const run = await Run.create(setup)
-    const task = setup.task as unknown as TaskSpec
-    const vocabulary = await task.vocabulary(setup.taskConfig)
+    const vocabulary = await taskOf(setup).vocabulary(setup.taskConfig)
     const training = new Training(
       run,
       new Sampler(run.model, setup, vocabulary),
@@ -88,9 +77,9 @@ export class Training {
     )
     training.allowance = command.allowance
     const resumedAt = await training.openSaves(command)
-    const facts = factsOf(run, setup, vocabulary.encode !== undefined)
+    const facts = factsOf(run, vocabulary.encode !== undefined)
     send({ type: 'begun', facts, resumedAt, history: resumedAt === null ? null : training.history.save() })
-    training.setPhase(run.finished ? 'finished' : command.paused ? 'paused' : 'running')
+    training.setPhase(run.finished ? 'finished' : 'running')
     return training
   }
 
@@ -242,7 +231,7 @@ export class Training {
 
   private async describe(): Promise<void> {
     const { taskConfig } = this.run.setup
-    const task = this.run.setup.task as unknown as TaskSpec
+    const task = taskOf(this.run.setup)
     const baselines = await task.baselines(taskConfig)
     const charactersPerToken = (await task.charactersPerToken?.(taskConfig, 'validation')) ?? null
     this.send({ type: 'baselines', baselines, charactersPerToken })
@@ -308,21 +297,4 @@ const openElsewhere: Trouble = {
   fatal: false,
   message: 'This experiment is open in another tab too.',
   remedy: 'That tab keeps its progress; this one does not. Close the other and reload to keep this one.',
-}
-
-function factsOf(run: Run, { task, taskConfig, train }: ResolvedExperiment, takesPrompt: boolean): RunFacts {
-  const { kind, metric } = task as unknown as TaskSpec
-  const { length } = taskConfig as { readonly length?: number }
-  const stateTokens = train.length || length || 1
-  return {
-    parameters: run.model.parameterCount(),
-    stateBytes: run.model.stateBytes(stateTokens),
-    stateTokens,
-    constantState: run.model.traits.constantState,
-    steps: train.steps,
-    tokensPerStep: stateTokens * train.batch * train.accumulate,
-    kind,
-    metric,
-    takesPrompt: takesPrompt && kind === 'language',
-  }
 }

@@ -8,7 +8,7 @@ import { formatBytes, formatCount, formatLoss, formatShare, orUnknown } from '..
 import { RunName } from '../run-choice'
 import { Scrolled } from '../scrolled'
 import { StartStop } from '../start-stop'
-import { type Line, LineChart, type Scale } from './line-chart'
+import { LengthChart, type Line, type Scale } from './length-chart'
 import '../../style/beyond.css'
 
 /** What was found for one run. */
@@ -174,7 +174,7 @@ function Pictures({ found }: { readonly found: readonly Found[] }) {
   return (
     <div class="pictures">
       {[judged, time, state, tensors, held].map((quantity) => (
-        <LineChart
+        <LengthChart
           key={quantity.title}
           title={quantity.title}
           format={quantity.format}

@@ -1,10 +1,8 @@
 import type { Experiment } from '@mneme/training'
-import { defaultSetup, writeAddress } from '../../experiment/address'
 import { shortTitle } from '../../experiment/catalogue'
 import { type ClaimPreset, claims } from '../../experiment/claims'
-import { optionDefaults } from '../../experiment/options'
 import { type Preset, presets } from '../../experiment/presets'
-import { addressOfExperiments } from '../links'
+import { addressOfExperiments } from '../../page'
 import '../../style/experiments.css'
 
 /** Experiments that are opened by one click: the app's own, and every claim that is judged. */
@@ -32,11 +30,10 @@ export default function Experiments() {
 }
 
 function PresetCard({ preset: { title, sentence, source, experiments, options } }: { readonly preset: Preset }) {
-  const address = `#${writeAddress({ ...defaultSetup(), experiments, options: { ...optionDefaults, ...options } })}`
   return (
     <li>
       <h3>
-        <a href={address}>{title}</a>
+        <a href={addressOfExperiments(experiments, options)}>{title}</a>
       </h3>
       <p>{sentence}</p>
       <p class="quiet note">

@@ -1,11 +1,11 @@
 import type { Experiment } from '@mneme/training'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { findTask } from '../../experiment/catalogue'
+import { addressOfExperiments } from '../../page'
 import { LineChart } from '../../picture/line-chart'
 import { Station } from '../../station'
 import type { TinyStep } from '../../worker/helper/tiny'
 import { formatCount, formatShare } from '../format'
-import { addressOfExperiments } from '../links'
 
 interface Progress {
   readonly losses: readonly number[]

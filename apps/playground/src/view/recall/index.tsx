@@ -2,7 +2,7 @@ import { shortTitle, taskTitle } from '../../experiment/catalogue'
 import { sweeps } from '../../experiment/presets'
 import { type RunRecord, records } from '../../experiment/records'
 import { experimentId } from '../../experiment/starting-point'
-import { addressOfExperiment, lanes, options, setOptions } from '../../page'
+import { addressOfExperiments, lanes, options, setOptions } from '../../page'
 import { Controls } from '../controls'
 import { formatBytes, formatCount, formatShare } from '../format'
 import { RunName } from '../run-choice'
@@ -106,7 +106,7 @@ function Table({ runs }: { readonly runs: readonly RunRecord[] }) {
               <td>{formatCount(facts.parameters)}</td>
               <td>{formatCount(step)}</td>
               <td>
-                <a href={addressOfExperiment(experiment)}>Open</a>
+                <a href={addressOfExperiments([experiment])}>Open</a>
               </td>
             </tr>
           ))}

@@ -1,7 +1,7 @@
 import { nextTurn, stateBytes } from '@mneme/core-tensor'
-import type { TaskSpec } from '@mneme/tasks'
 import { type Run, score } from '@mneme/training'
 import { backend, memory } from '@tensorflow/tfjs-core'
+import { taskOf, trainedLength } from '../setup'
 import type { Answer } from './answer'
 
 export interface BeyondAsk {
@@ -55,7 +55,7 @@ const tokensAtOnce = 4096
  * @throws RangeError in words: a length that the task or the model refuses
  */
 export const answer: Answer<BeyondAsk, BeyondReply, BeyondPart> = async ({ run }, { times }, { signal, tell }) => {
-  const trained = trainedLength(run)
+  const trained = trainedLength(run.setup)
   // the first pass pays for what is compiled and allocated once
   await scoreAt(run, trained, signal, () => undefined)
   for (const factor of ladder(times)) {
@@ -69,13 +69,9 @@ export const answer: Answer<BeyondAsk, BeyondReply, BeyondPart> = async ({ run }
 }
 
 /** 1, 2, 4, and so on, and the last whatever it is. */
-export function ladder(times: number): number[] {
+function ladder(times: number): number[] {
   const doublings = Array.from({ length: Math.floor(Math.log2(times)) + 1 }, (_, i) => 2 ** i)
   return doublings.at(-1) === times ? doublings : [...doublings, times]
-}
-
-function trainedLength({ setup: { train, taskConfig } }: Run): number {
-  return train.length || (taskConfig as { readonly length?: number }).length || 1
 }
 
 async function scoreAt(
@@ -84,7 +80,7 @@ async function scoreAt(
   signal: AbortSignal,
   onShare: (share: number) => void,
 ): Promise<Omit<BeyondPoint, 'times' | 'length'>> {
-  const task = setup.task as unknown as TaskSpec
+  const task = taskOf(setup)
   const count = task.kind === 'language' ? 1 : rowsAt(length, model.traits.constantState)
   const stream = await task.open(setup.taskConfig, 'test', setup.experiment.seed, count, length)
   const batches = Math.max(1, Math.min(mostBatches, Math.floor(tokensWanted / (count * length))))

@@ -1,5 +1,5 @@
-import type { TaskSpec } from '@mneme/tasks'
 import { type Look, look, mostTokens } from '../inspect/look'
+import { taskOf } from '../setup'
 import type { Answer, Live } from './answer'
 
 export interface LookPayload {
@@ -27,7 +27,7 @@ function encoded({ vocabulary }: Live, text: string): Int32Array {
 
 async function rowOf({ run: { setup } }: Live, row: number): Promise<{ inputs: Int32Array; due: Int32Array }> {
   const { experiment, taskConfig, train } = setup
-  const task = setup.task as unknown as TaskSpec
+  const task = taskOf(setup)
   const length = task.kind === 'language' ? Math.min(48, train.length || 48) : train.length || undefined
   const stream = await task.open(taskConfig, 'validation', experiment.seed, 1, length)
   for (let i = 0; i < row; i++) stream.next()

@@ -2,10 +2,10 @@ import type { BaseConfig, NamedTensor, TokenModel } from '@mneme/core-tensor'
 import { filesDirectory } from '@mneme/core-tensor/io/directory'
 import { openCheckpoint, singleFile } from '@mneme/core-tensor/io/sharded'
 import type { CheckpointDirectory } from '@mneme/core-tensor/io/store'
-import { type AnyPaper, loadPaper } from '@mneme/models'
+import type { AnyPaper } from '@mneme/models'
 import { fromPretrained } from '@mneme/models/pretrained'
-import { loadTask, pretrainedTokenizer, type StreamingDecoder } from '@mneme/tasks'
-import { resolveExperiment } from '@mneme/training'
+import { pretrainedTokenizer, type StreamingDecoder } from '@mneme/tasks'
+import { resolved } from '../setup'
 
 /** Written beside a checkpoint that was trained here: how it was trained, and so what its tokens mean. */
 export const experimentFile = 'experiment.json'
@@ -63,7 +63,7 @@ function renamed(files: readonly File[]): File[] {
 }
 
 async function ownLayout(directory: CheckpointDirectory, text: string): Promise<Opened> {
-  const { paper, config } = await resolved(text)
+  const { paper, config } = await resolved(JSON.parse(text))
   const checkpoint = await openCheckpoint(directory)
   const model = paper.build(config)
   try {
@@ -81,13 +81,11 @@ async function ownLayout(directory: CheckpointDirectory, text: string): Promise<
   return { model, paper, config, words: await wordsOf(directory, text), layout: 'own' }
 }
 
-const resolved = (text: string) => resolveExperiment(JSON.parse(text), { loadPaper, loadTask: loadTask as never })
-
 async function wordsOf(directory: CheckpointDirectory, experiment: string | null): Promise<Words> {
   const tokenizer = await pretrainedTokenizer(directory)
   if (tokenizer !== null) return tokenizer
   if (experiment === null) return {}
-  const { task, taskConfig } = await resolved(experiment)
+  const { task, taskConfig } = await resolved(JSON.parse(experiment))
   return task.vocabulary(taskConfig)
 }
 

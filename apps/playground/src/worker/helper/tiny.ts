@@ -1,7 +1,6 @@
-import { loadPaper } from '@mneme/models'
-import { loadTask } from '@mneme/tasks'
-import { type Experiment, Run, resolveExperiment, train } from '@mneme/training'
+import { type Experiment, Run, train } from '@mneme/training'
 import { startBackend } from '../backend'
+import { resolved } from '../setup'
 
 /** What the page hears while a small model trains. */
 export interface TinyStep {
@@ -17,7 +16,7 @@ const sendEveryMs = 100
 /** Small models are trained fastest without a graphics card, whose calls cost more than they save. */
 export async function help(experiment: Experiment, tell: (step: TinyStep) => void): Promise<null> {
   await startBackend('wasm', () => undefined)
-  const run = await Run.create(await resolveExperiment(experiment, { loadPaper, loadTask: loadTask as never }))
+  const run = await Run.create(await resolved(experiment))
   const [started, signal] = [performance.now(), new AbortController()]
   let losses: number[] = []
   let sentMs = started

@@ -20,7 +20,7 @@ interface Props {
 const size = { width: 360, height: 200, left: 70, right: 12, top: 10, bottom: 30 }
 
 /** A small chart over a logarithmic axis of tokens. */
-export function LineChart({ title, format, scale, lines }: Props) {
+export function LengthChart({ title, format, scale, lines }: Props) {
   const all = lines.flatMap(({ points }) => points)
   if (all.length === 0) return null
   const [low, high] = [Math.min(...all.map(({ x }) => x)), Math.max(...all.map(({ x }) => x))]
