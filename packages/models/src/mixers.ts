@@ -1,6 +1,8 @@
 import {
   Aaren,
   AReLiT,
+  BlockAttention,
+  BlockRecurrence,
   BlockwiseAttention,
   Cottention,
   DeltaNet,
@@ -15,15 +17,18 @@ import {
   Latte,
   LinearAttention,
   PersistentAttention,
+  RecurrentVectors,
   ReLiT,
   RelativeAttention,
   reluFeatures,
   SoftmaxAttention,
+  T5Bias,
   taylorFeatures,
 } from '@mneme/attention'
 import {
   normal,
   parameter,
+  RMSNorm,
   type Rng,
   residualStack,
   type SequenceMixer,
@@ -32,19 +37,27 @@ import {
 } from '@mneme/core-tensor'
 import {
   ArtificialHippocampus,
+  AssociativeLayer,
+  AssociativeLayers,
+  AssociativeMemory,
   CompressiveMemory,
   DeltaCompressor,
   GatedMemoryBank,
   KnnAttention,
   MemoryAsContext,
+  MemoryAsGate,
+  MemoryAsLayer,
   MemoryPrefix,
+  MemoryShift,
   MemoryTokens,
   NeuralMemory,
   PooledNeuralMemory,
+  TrailingTokens,
   TuringMemory,
   WindowHops,
 } from '@mneme/memory'
 import {
+  ComplexHGRN,
   ConvMixer,
   DiscreteMamba2,
   GateLoop,
@@ -75,6 +88,7 @@ import {
   SLSTM,
   SRU,
 } from '@mneme/recurrent'
+import type { PaperKey } from './registry.js'
 
 /** A mixer `dModel` wide, a multiple of 16, with the sizes its authors' small models have. */
 export type MakeMixer = (dModel: number, rng: Rng) => SequenceMixer
@@ -146,6 +160,37 @@ const neuralOptions = (dModel: number) => ({
   normEps,
 })
 
+const compressive: MakeMixer = (dModel, rng) => {
+  const [content, position] = [0, 1].map(() => parameter(normal(rng, [4, dModel / 4], 0.02)))
+  return new CompressiveMemory(
+    { ...headed(dModel), segment: 16, memory: 16, compressed: 16, rate: 4, compression: 'conv', cut: true },
+    { content, position } as ConstructorParameters<typeof CompressiveMemory>[1],
+    rng,
+  )
+}
+
+/** A layer of attention over blocks, and vectors that it reads and rewrites. */
+const blockRecurrence: MakeMixer = (dModel, rng) => {
+  const sizes = { ...headed(dModel), nKvHeads: 4 }
+  const kinds = { similarity: 'cosine', readSimilarity: 'cosine' } as const
+  const positions = new T5Bias({ nHeads: 4, buckets: 32, maxDistance: 32 }, rng)
+  const mixer = new BlockAttention({ ...sizes, ...kinds, block: 16, strict: false, positions, reads: [0] }, rng)
+  const update = { update: 'skip', dInner: dModel, gate: 'fixed', similarity: 'cosine' } as const
+  const vectors = new RecurrentVectors({ ...sizes, ...update, vectors: 8, norm: () => new RMSNorm(dModel) }, rng)
+  return new BlockRecurrence([{ mixer }], [vectors], { segment: 64, writers: [0], sees: 'window' })
+}
+
+/** A layer of attention within segments, with an associative memory that outlasts them. */
+const associative: MakeMixer = (dModel, rng) => {
+  const memory = new AssociativeMemory({ dModel, dKey: dModel / 4, rolls: 3, correction: true }, rng)
+  const stack = residualStack([{ mixer: softmax(dModel, rng) }]) as unknown as SequenceMixer
+  const inner = new AssociativeLayers([new AssociativeLayer(memory, stack)]) as unknown as SequenceMixer
+  return segmentRecurrent(inner, new TrailingTokens(4, dModel, rng), {
+    length: 16,
+    backprop: Number.POSITIVE_INFINITY,
+  }) as unknown as SequenceMixer
+}
+
 /** Every mixer of the attention, recurrent and memory packages, by a name that says its form. */
 export const mixers = {
   // attention
@@ -175,6 +220,7 @@ export const mixers = {
       rng,
     )
   },
+  'block recurrence': blockRecurrence,
   persistent: (dModel, rng) => new PersistentAttention({ ...headed(dModel), span: 64, slots: 32 }, rng),
   landmark: (dModel, rng) =>
     new LandmarkAttention({ ...headed(dModel), block: 8, retrieved: null, rotary: rotaryOf(dModel) }, rng),
@@ -237,6 +283,7 @@ export const mixers = {
   'min-gru': (dModel, rng) => new MinGRU({ dModel, expansion: 1.5, h0: 'zero' }, rng),
   'min-lstm': (dModel, rng) => new MinLSTM({ dModel, expansion: 1.5, h0: 'zero' }, rng),
   hgrn: (dModel, rng) => new HGRN({ dModel, bound: null, convWidth: 0, normEps }, rng),
+  'hgrn, complex': (dModel, rng) => new ComplexHGRN({ dModel, bound: null, normEps }, rng),
   hgrn2: (dModel, rng) => new HGRN2({ dModel, expansion: dModel / 4, bound: null, convWidth: 0, normEps, chunk }, rng),
   'rg-lru': (dModel, rng) => new RGLRU({ dModel, nHeads: 4 }, rng),
   'rg-lru block': (dModel, rng) => new RgLruBlock({ dModel, dInner: dModel, nHeads: 4, convWidth: 4 }, rng),
@@ -342,6 +389,13 @@ export const mixers = {
       { ...headed(dModel), segment: 16, persistent: 4, ropeBase: 10000, normEps },
       rng,
     ),
+  'memory as gate': (dModel, rng) =>
+    new MemoryAsGate(new NeuralMemory(neuralOptions(dModel), rng), softmax(dModel, rng, { window: 16 }), {
+      dModel,
+      normEps,
+    }),
+  'memory as layer': (dModel, rng) =>
+    new MemoryAsLayer(new NeuralMemory(neuralOptions(dModel), rng), softmax(dModel, rng, { window: 16 }), dModel),
   'pooled neural memory': (dModel, rng) =>
     new PooledNeuralMemory(
       {
@@ -367,19 +421,19 @@ export const mixers = {
       { ...headed(dModel), nKvHeads: 4, window: 32, sinks: 4, rotary: rotaryOf(dModel) },
       rng,
     ),
-  compressive: (dModel, rng) => {
-    const [content, position] = [0, 1].map(() => parameter(normal(rng, [4, dModel / 4], 0.02)))
-    return new CompressiveMemory(
-      { ...headed(dModel), segment: 16, memory: 16, compressed: 16, rate: 4, compression: 'conv', cut: true },
-      { content, position } as ConstructorParameters<typeof CompressiveMemory>[1],
-      rng,
-    )
-  },
+  compressive,
+  'memory shift, two layers': (dModel, rng) =>
+    new MemoryShift(residualStack([0, 1].map(() => ({ mixer: compressive(dModel, rng) }))), {
+      dModel,
+      segment: 16,
+      layers: [0, 1],
+    }),
   'memory tokens': (dModel, rng) =>
     segmentRecurrent(residualStack([{ mixer: softmax(dModel, rng) }]), new MemoryTokens(4, dModel, rng), {
       length: 16,
       backprop: Number.POSITIVE_INFINITY,
     }),
+  'associative layers': associative,
   'memory prefix': (dModel, rng) =>
     new MemoryPrefix(new MinGRU({ dModel, expansion: 1.5, h0: 'zero' }, rng), softmax(dModel, rng), {
       dModel,
@@ -395,3 +449,9 @@ export const mixers = {
     new WindowHops({ dModel, hops: 2, slots: 16, tying: 'layerwise', query: 'token', halfRelu: true }, rng),
   'turing memory': (dModel, rng) => new TuringMemory({ dModel, rows: 32, dRow: 16, addressing: 'content' }, rng),
 } satisfies Record<string, (dModel: number, rng: Rng) => unknown> as unknown as Readonly<Record<string, MakeMixer>>
+
+/**
+ * Mechanisms that are no mixer by themselves, and the papers whose models stand for them: slots are read by an encoder
+ * that sees a whole segment, and written what it made of it.
+ */
+export const mechanismsInPapers: Readonly<Record<string, PaperKey>> = { 'memory slots': 'memformer' }

@@ -1,6 +1,17 @@
-import { advance, disposeState, normal, Rng, type SequenceMixer, type State, stateBytes, vjp } from '@mneme/core-tensor'
-import { type MakeMixer, mixers } from '@mneme/models/mixers'
-import { ones, slice, type Tensor, tidy } from '@tensorflow/tfjs-core'
+import {
+  advance,
+  disposeState,
+  type Module,
+  normal,
+  Rng,
+  type SequenceMixer,
+  type State,
+  stateBytes,
+  vjp,
+} from '@mneme/core-tensor'
+import { createModel } from '@mneme/models'
+import { mechanismsInPapers, mixers } from '@mneme/models/mixers'
+import { onesLike, slice, type Tensor, tensor2d, tidy } from '@tensorflow/tfjs-core'
 import { type Timing, timed } from './measure.js'
 
 export interface MixerRow {
@@ -18,42 +29,69 @@ const [D, B, T] = [64, 4, 256]
 /** Tokens that a state is fed at a time. */
 const PIECE = 500
 
+/** Tokens of the models that stand for what is no mixer by itself. */
+const VOCABULARY = 64
+
 /** Every mixer 64 wide: cost a token both ways, and what its state takes after few tokens and after many. */
 export async function benchMixers(lengths: readonly number[]): Promise<MixerRow[]> {
   const rows: MixerRow[] = []
-  for (const [name, make] of Object.entries(mixers)) rows.push(await row(name, make, lengths))
+  for (const [name, make] of Object.entries(mixers)) {
+    const x = normal(new Rng(2), [B, T, D], 1)
+    const piece = (size: number): Tensor => normal(new Rng(3), [1, size, D], 1)
+    rows.push(await row(name, make(D, new Rng(1)), x, [x], piece, lengths))
+  }
+  for (const [name, paper] of Object.entries(mechanismsInPapers)) {
+    const model = await createModel(paper, { vocabulary: VOCABULARY, dModel: D })
+    const ids = (rng: Rng, rows: number, size: number): Tensor =>
+      tensor2d(
+        Int32Array.from({ length: rows * size }, () => rng.int(0, VOCABULARY)),
+        [rows, size],
+        'int32',
+      )
+    const piece = (size: number): Tensor => ids(new Rng(3), 1, size)
+    rows.push(await row(`${name}: the model ${paper}`, model, ids(new Rng(2), B, T), [], piece, lengths))
+  }
   return rows
 }
 
-async function row(name: string, make: MakeMixer, lengths: readonly number[]): Promise<MixerRow> {
-  const mixer = make(D, new Rng(1))
-  const x = normal(new Rng(2), [B, T, D], 1)
-  const cotangent = ones([B, T, D])
-  const by = [x, ...mixer.parameters().filter((v) => v.trainable)]
+/** What is timed: a mixer of vectors, or a model of tokens. */
+type Timed = Module & Pick<SequenceMixer, 'initialState' | 'forward' | 'traits'>
+
+async function row(
+  name: string,
+  subject: Timed,
+  x: Tensor,
+  inputs: readonly Tensor[],
+  piece: (size: number) => Tensor,
+  lengths: readonly number[],
+): Promise<MixerRow> {
+  const cotangent = tidy(() => onesLike(subject.forward(x).y))
+  const by = [...inputs, ...subject.parameters().filter((v) => v.trainable)]
   const settled = async (results: readonly Tensor[]): Promise<void> => {
     await (results[0] as Tensor).data()
     for (const t of results) t.dispose()
   }
   const result = {
     mixer: name,
-    parameters: mixer.parameterCount(),
-    forward: await timed(() => settled([tidy(() => mixer.forward(x).y)]), 300),
-    both: await timed(() => settled(tidy(() => vjp(() => [mixer.forward(x).y], by, [cotangent]))), 300),
-    states: statesAfter(mixer, lengths),
+    parameters: subject.parameterCount(),
+    forward: await timed(() => settled([tidy(() => subject.forward(x).y)]), 300),
+    both: await timed(() => settled(tidy(() => vjp(() => [subject.forward(x).y], by, [cotangent]))), 300),
+    states: statesAfter(subject, piece, lengths),
   }
   for (const t of [x, cotangent]) t.dispose()
-  mixer.dispose()
+  subject.dispose()
   return result
 }
 
-function statesAfter(mixer: SequenceMixer, lengths: readonly number[]): MixerRow['states'] {
-  const x = normal(new Rng(3), [1, PIECE, D], 1)
+function statesAfter(mixer: Timed, pieceOf: (size: number) => Tensor, lengths: readonly number[]): MixerRow['states'] {
+  const x = pieceOf(PIECE)
   let state: State = mixer.initialState(1)
   let done = 0
   const states = lengths.map((tokens) => {
     if (!mixer.traits.constantState && tokens > 1000) return { tokens, bytes: null }
     for (; done < tokens; done += PIECE) {
-      const piece = slice(x, [0, 0, 0], [1, Math.min(PIECE, tokens - done), D])
+      const size = Math.min(PIECE, tokens - done)
+      const piece = slice(x, 0, [1, size, ...x.shape.slice(2)])
       state = advance(state, () => ({ state: mixer.forward(piece, state).state })).state
       piece.dispose()
     }

@@ -7,9 +7,11 @@ import {
   RMSNorm,
   Rng,
   residualStack,
+  type TokenModel,
   valueAndGrads,
 } from '@mneme/core-tensor'
-import { type MakeMixer, mixers } from '@mneme/models/mixers'
+import { createModel } from '@mneme/models'
+import { type MakeMixer, mechanismsInPapers, mixers } from '@mneme/models/mixers'
 import { selectiveCopying } from '@mneme/tasks/selective-copying'
 import type { TaskBatch, TaskStream } from '@mneme/tasks/task'
 import { AdamW } from '@mneme/training'
@@ -37,7 +39,7 @@ function modelAround(make: MakeMixer, vocabulary: number): LanguageModel {
   })
 }
 
-function step(model: LanguageModel, optimizer: AdamW, { inputs, targets, mask, length }: TaskBatch): void {
+function step(model: TokenModel, optimizer: AdamW, { inputs, targets, mask, length }: TaskBatch): void {
   const shape: [number, number] = [ROWS, length]
   const { value, grads } = valueAndGrads(() => {
     const { y } = model.forward(tensor2d(inputs, shape, 'int32'))
@@ -48,7 +50,7 @@ function step(model: LanguageModel, optimizer: AdamW, { inputs, targets, mask, l
 }
 
 /** Share of right answers, and how far off it may be by luck: five deviations. */
-async function accuracy(model: LanguageModel, stream: TaskStream): Promise<{ share: number; luck: number }> {
+async function accuracy(model: TokenModel, stream: TaskStream): Promise<{ share: number; luck: number }> {
   let [right, asked] = [0, 0]
   for (let i = 0; i < 8; i++) {
     const { inputs, targets, mask, length } = stream.next()
@@ -64,6 +66,20 @@ async function accuracy(model: LanguageModel, stream: TaskStream): Promise<{ sha
   return { share: right / asked, luck: 5 * Math.sqrt((CHANCE * (1 - CHANCE)) / asked) }
 }
 
+/** Trains until answers are better than luck, and says whether they are. */
+async function expectLearns(model: TokenModel): Promise<void> {
+  const optimizer = new AdamW(model, { beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay: 0.01 })
+  const training = await selectiveCopying.open(sizes, 'train', 0, ROWS)
+  let found = { share: 0, luck: 0 }
+  for (let i = 1; i <= MOST_STEPS && found.share < CHANCE + found.luck + 0.05; i++) {
+    step(model, optimizer, training.next())
+    if (i % LOOK_EVERY === 0) found = await accuracy(model, await selectiveCopying.open(sizes, 'validation', 0, ROWS))
+  }
+  expect(found.share).toBeGreaterThan(CHANCE + found.luck)
+  optimizer.dispose()
+  model.dispose()
+}
+
 describe('every mixer learns selective copying better than chance', async () => {
   const { size } = await selectiveCopying.vocabulary(sizes)
 
@@ -72,17 +88,18 @@ describe('every mixer learns selective copying better than chance', async () => 
     expect(Math.max(...baselines.map(({ accuracy: share }) => share ?? 0))).toBeCloseTo(CHANCE, 6)
   })
 
-  test.each(Object.entries(mixers))('%s', async (_, make) => {
-    const model = modelAround(make, size)
-    const optimizer = new AdamW(model, { beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay: 0.01 })
-    const training = await selectiveCopying.open(sizes, 'train', 0, ROWS)
-    let found = { share: 0, luck: 0 }
-    for (let i = 1; i <= MOST_STEPS && found.share < CHANCE + found.luck + 0.05; i++) {
-      step(model, optimizer, training.next())
-      if (i % LOOK_EVERY === 0) found = await accuracy(model, await selectiveCopying.open(sizes, 'validation', 0, ROWS))
-    }
-    expect(found.share).toBeGreaterThan(CHANCE + found.luck)
-    optimizer.dispose()
-    model.dispose()
+  test.each(Object.entries(mixers))('%s', (_, make) => expectLearns(modelAround(make, size)))
+
+  test.each(Object.entries(mechanismsInPapers))('%s, in %s', async (_, paper) => {
+    await expectLearns(
+      await createModel(paper, {
+        vocabulary: size,
+        dModel: D,
+        dInner: 2 * D,
+        nLayers: 1,
+        decoderLayers: 1,
+        segment: 6,
+      }),
+    )
   })
 })
