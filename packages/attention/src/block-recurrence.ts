@@ -72,7 +72,9 @@ class VectorReader extends Module {
  *
  *   y = W_o [Attn(x; x, previous) ‖ Attn(x; c_1) ‖ ...]
  *
- * Works inside a `BlockRecurrence`, which feeds it no more than the rest of a block at a time. Time O(W D) a token.
+ * x `[B, T, D]`, c_n `[B, M, D]` the vectors of a set, each read with queries of its own; W_o `[D, (1 + sets) H K]`. Works
+ * inside a `BlockRecurrence`, which feeds it no more than the rest of a block at a time. Time O(W D) a token.
+ * Paper: Hutchins et al. 2022, arXiv:2203.07852, section 3.1.
  */
 export class BlockAttention extends Module implements SequenceMixer<BlockCache> {
   readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
@@ -173,6 +175,8 @@ export interface BlockRecurrenceState {
 
 /**
  * Layers of block attention, run block by block, with recurrent vectors that some of them look at and some rewrite.
+ *
+ *   y_b = f(x_b; x_{b-1}, c_b),   c_{b+1} = write(c_b; keys and values of x_{b-1} and x_b at the writer's layer)
  *
  * Tokens of a block look at the vectors from before it, in whatever layer; when the block is full, each set of vectors
  * looks at the keys and values of its layer and becomes the next. State: two blocks of keys and values a layer, and M

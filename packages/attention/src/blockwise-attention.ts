@@ -54,7 +54,7 @@ export interface BlockwiseState {
  *
  *   o_i = Σ_{j ≤ i} softmax_j(q_i·k_j / √K) v_j, merged over blocks by the logarithms of their sums
  *
- * State: keys and values of all tokens. Time O(T² H K).
+ * State: keys and values of all tokens, `[B, S, G, K]`. Time O(T² H K); memory grows with T, in training too.
  * Papers: Liu and Abbeel 2023, arXiv:2305.19370, section 3; Liu et al. 2023, arXiv:2310.01889, section 3.
  */
 export class BlockwiseAttention extends HeadMaps implements SequenceMixer<BlockwiseState> {

@@ -13,6 +13,7 @@ import {
   RMSNorm,
   type Rng,
   rateLogDecay,
+  repeatedHeads,
   type SequenceMixer,
   ShortConv,
   silu,
@@ -29,7 +30,6 @@ import {
   memoryBytes,
   projectedQkv,
   readOut,
-  repeated,
 } from './matrix-memory.js'
 
 export interface GatedDeltaNetOptions extends MatrixMemoryOptions {
@@ -121,7 +121,7 @@ export class GatedDeltaNet extends Module implements SequenceMixer<GatedDeltaNet
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('GatedDeltaNet.forward', pass, B, T)
     const { q, k, v, tails } = projectedQkv(this, x, before, pass)
-    const heads = (y: Tensor): Tensor => repeated(unitLength(reshape(silu(y), [B, T, nHeads, K])), H / nHeads)
+    const heads = (y: Tensor): Tensor => repeatedHeads(unitLength(reshape(silu(y), [B, T, nHeads, K])), H / nHeads)
     const beta = correction(this.bProj, x, { nHeads: H, allowNegEigval }, gaps)
     const logDecay = atTokens(rateLogDecay(this.aProj.forward(x), this.logRate, this.rateBias), gaps)
     pass?.record?.record('beta', beta)

@@ -12,6 +12,7 @@ import {
   type Pass,
   RMSNorm,
   type Rng,
+  repeatedHeads,
   type SequenceMixer,
   type ShortConv,
   shortConvOf,
@@ -27,7 +28,6 @@ import {
   memoryBytes,
   projectedQkv,
   readOut,
-  repeated,
 } from './matrix-memory.js'
 
 export interface GlaOptions extends ExpandedMemoryOptions {
@@ -108,7 +108,7 @@ export class GLA extends Module implements SequenceMixer<GlaState> {
     const { q, k, v, tails } = projectedQkv(this, x, before, pass)
     const active = (y: Tensor): Tensor => (this.qConv ? silu(y) : y)
     const mapped = (y: Tensor): Tensor => (featureMap ? featureMap(active(y)) : active(y))
-    const heads = (y: Tensor, width: number): Tensor => repeated(reshape(y, [B, T, G, width]), H / G)
+    const heads = (y: Tensor, width: number): Tensor => repeatedHeads(reshape(y, [B, T, G, width]), H / G)
     const [narrow, wide] = this.gkProj
     let logDecay = mul(logSigmoid(wide.forward(narrow.forward(x))), 1 / gateTemperature)
     if (minLogDecay !== null) logDecay = maximum(logDecay, minLogDecay)

@@ -74,7 +74,7 @@ export type LandmarkState = {
  *
  * p_L the softmax over the tokens of the own block up to i and the landmarks of all blocks before, p_b that over the tokens
  * of block b; scores q·k / √K. Every (block + 1)-th token of the input is a landmark; nothing looks at the landmark of its
- * own block. State: keys and values, growing with T. Time O(T² H K); memory O(Q T H) for Q = queryBlock, beyond which the
+ * own block. State: keys and values `[B, S, H, K]`, growing with T. Time O(T² H K); memory O(Q T H) for Q = queryBlock, beyond which the
  * backward pass makes weights again.
  * Paper: Mohtashami and Jaggi 2023, arXiv:2305.16300, section 3.
  * Differs: retrieved blocks keep their own positions.

@@ -16,7 +16,7 @@ import {
   type Tail,
   tailBytes,
 } from '@mneme/core-tensor'
-import { expandDims, mul, ones, reshape, sigmoid, type Tensor } from '@tensorflow/tfjs-core'
+import { mul, ones, reshape, sigmoid, type Tensor } from '@tensorflow/tfjs-core'
 
 /** Of a matrix memory of heads, whose queries, keys and values may pass short convolutions. */
 export interface MatrixMemoryOptions {
@@ -112,13 +112,6 @@ export function readOut<T extends Tensor | null>(
   const [B, T, H, V] = o.shape as [number, number, number, number]
   const read = reshape(norm.forward(o), [B, T, H * V])
   return { y: oProj.forward(gProj ? mul(read, silu(gProj.forward(x))) : read), state: { memory, ...tails } }
-}
-
-/** Each head of `[B, T, H, K]` `times` times in a row. */
-export function repeated(x: Tensor, times: number): Tensor {
-  if (times === 1) return x
-  const [B, T, H, K] = x.shape as [number, number, number, number]
-  return reshape(mul(expandDims(x, 3), ones([1, 1, 1, times, 1])), [B, T, H * times, K])
 }
 
 /** Width of a head, where all of them together are `expand` times as wide as the model. */

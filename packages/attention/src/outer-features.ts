@@ -34,7 +34,8 @@ export interface GatedHeads {
 
 /**
  * Linear maps to keys, queries, values and gates of heads, whose features are outer products with a few more numbers:
- * φ(x) = relu(x) ⊗ relu(p), γ = σ(g) ⊗ σ(p'), F = η K wide; and back from heads.
+ * φ(x) = relu(x) ⊗ relu(p), γ = σ(g) ⊗ σ(p'), F = η K wide; and back from heads. x, g `[B, T, H, K]`, p `[B, T, H, η]`. Time
+ * O(T D² + T H F). Source: Pramanik et al. 2023, arXiv:2310.15719, section 3.
  */
 export abstract class OuterFeatures extends Module {
   /** Keys, queries, values, and the gates β and γ. */

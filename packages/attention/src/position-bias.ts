@@ -35,7 +35,8 @@ export function t5Buckets(buckets: number, maxDistance: number): number[] {
 }
 
 /**
- * A learned bias by distance in buckets, one a head; layers may share it. Weight `[buckets, H]`. Of the buckets of a table
+ * A learned bias by distance in buckets, b_{i-j} = w[bucket(i − j)] for each head; layers may share it. Weight `[buckets, H]`.
+ * A table costs R H lookups for R distances. Of the buckets of a table
  * for both ways, the first half is for keys before the query or at it, the second for keys after it; else all keys after
  * it share the bucket of distance 0.
  * Raffel et al. 2019, arXiv:1910.10683, section 2.1.

@@ -49,6 +49,9 @@ export interface KeysAndValues {
  *   lstm:       σ(W_f h + b_f + 1) c + σ(W_i h + b_i − 1) y
  *   full:       g c + (1 − g) y,   g = σ(W_g h + b_g + 1)
  *   projected:  (1 − σ(b)) c + σ(b) (W_z y + b_z)
+ *
+ * c, y `[B, M, D]`, b `[D]`, W_f, W_i, W_g `[D, F]`. Time O(M D F), fixed O(M D).
+ * Paper: Hutchins et al. 2022, arXiv:2203.07852, section 3.2; the last two are those of a public re-implementation.
  */
 export class VectorGate extends Module {
   readonly bias: Variable | null

@@ -60,8 +60,8 @@ export interface SoftmaxAttentionOptions {
  *
  *   o_i = Σ_{j ≤ i} softmax_j(q_i·k_j / √K + b_{i-j}) v_j
  *
- * Grouped queries, rotary positions, biases by distance, sliding window and sinks. State: keys and values, growing with
- * T, or bounded by the window or by a cache policy. Time O(T² H K), decoding O(T H K), or O(C H K) with C keys kept.
+ * q `[B, T, H, K]`, k and v `[B, T, G, K]` with H / G query heads a key head; rotary positions, biases by distance, sliding
+ * window and sinks. State: keys and values `[B, S, G, K]`, growing with T, or bounded by the window or by a cache policy. Time O(T² H K), decoding O(T H K), or O(C H K) with C keys kept.
  * Paper: Vaswani et al. 2017, arXiv:1706.03762, section 3.2; Ainslie et al. 2023, arXiv:2305.13245 (grouped queries);
  * Oren et al. 2024, arXiv:2401.06104 (bounded caches).
  */

@@ -1,5 +1,5 @@
-import { draw, Module, type Pass, parameter } from '@mneme/core-tensor'
-import { add, expandDims, mul, reshape, slice, sub, type Tensor, tile, type Variable } from '@tensorflow/tfjs-core'
+import { draw, Module, type Pass, parameter, repeatedHeads } from '@mneme/core-tensor'
+import { add, mul, slice, sub, type Tensor, type Variable } from '@tensorflow/tfjs-core'
 
 /** What a layer of attention has to do with the values of the first. */
 export type ValueRole =
@@ -61,10 +61,9 @@ export class ValueResidual extends Module {
   /** The output of the heads, `[B, T, H, K]`, from that of attention and the layer's own values `[B, T, G, K]`. */
   output(o: Tensor, own: Tensor | null, pass?: Pass): Tensor {
     if (this.role.kind !== 'pulled' || own === null) return o
-    const [B, T, G, K] = own.shape as [number, number, number, number]
-    const each = (o.shape[2] as number) / G
+    const each = (o.shape[2] as number) / (own.shape[2] as number)
     const pull = mul(sub(found(pass, FIRST_VALUES), own), this.role.strength)
-    return add(o, reshape(tile(expandDims(pull, 3), [1, 1, 1, each, 1]), [B, T, G * each, K]))
+    return add(o, repeatedHeads(pull, each))
   }
 }
 

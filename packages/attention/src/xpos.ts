@@ -3,7 +3,8 @@ import { type Tensor, tensor3d } from '@tensorflow/tfjs-core'
 
 /**
  * Rotary positions whose products fall with the distance: queries at p are multiplied by ζ^((p − c) / s), keys by its
- * inverse, ζ_m = (2m + 0.4 K) / (1.4 K) for pair m. Only the difference of positions shows in a product.
+ * inverse, ζ_m = (2m + 0.4 K) / (1.4 K) for pair m. Only the difference of positions shows in a product. Heads
+ * `[B, T, H, K]`, time O(T H K).
  * Sun et al. 2022, arXiv:2212.10554, section 2.
  */
 export class XPos {

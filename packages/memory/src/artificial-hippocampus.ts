@@ -11,12 +11,13 @@ import {
   Rotary,
   type RotaryOptions,
   refusePadding,
+  repeatedHeads,
   type SequenceMixer,
   type State,
   softmaxAttention,
   timesOf,
 } from '@mneme/core-tensor'
-import { add, concat, gather, pad, reshape, slice, type Tensor, tensor1d, zeros } from '@tensorflow/tfjs-core'
+import { add, concat, pad, reshape, slice, type Tensor, tensor1d, zeros } from '@tensorflow/tfjs-core'
 
 /** What a compressor gets for every token of a pass: the token's own query, and what leaves the window at its turn. */
 export interface LeavingTokens {
@@ -79,8 +80,8 @@ export interface ArtificialHippocampusState {
  *   o_t = Σ_{j < a or t - j < W - a} softmax_j(q_t·k_j / √K) v_j + read(S_t, q_t)
  *   S_t = absorb(S_{t-1}; k_j, v_j),   j = t - (W - a) ≥ a
  *
- * a sinks, W the window with them. A token is visible or absorbed, never both. State: keys and values of at most W
- * tokens and the compressor's, constant in T. Time O(T W H K) and that of the compressor.
+ * q `[B, T, H, K]`, k and v `[B, T, G, K]`; a sinks, W the window with them. A token is visible or absorbed, never both.
+ * State: keys and values of at most W tokens, `[B, W, G, K]`, and the compressor's, constant in T. Time O(T W H K) and that of the compressor.
  * Paper: Fang et al. 2025, arXiv:2510.07318, section 3.
  */
 export class ArtificialHippocampus extends Module implements SequenceMixer<ArtificialHippocampusState> {
@@ -167,17 +168,7 @@ export class ArtificialHippocampus extends Module implements SequenceMixer<Artif
 
   /** Heads of keys or values repeated for the query heads that share them. */
   private perHead(x: Tensor): Tensor {
-    const { nHeads, nKvHeads } = this.options
-    if (nHeads === nKvHeads) return x
-    const shared = nHeads / nKvHeads
-    return gather(
-      x,
-      tensor1d(
-        Int32Array.from({ length: nHeads }, (_, h) => Math.floor(h / shared)),
-        'int32',
-      ),
-      2,
-    )
+    return repeatedHeads(x, this.options.nHeads / this.options.nKvHeads)
   }
 
   /** Sinks and the latest tokens of a context. */

@@ -60,10 +60,11 @@ export class AssociativeLayer extends Module {
 /**
  * Layers with an associative memory each, which outlasts segments.
  *
- *   x ← x + read_l(x),   x ← f_l(x),   and for the tokens behind a segment   write_l(x)
+ *   x_l = f_l(x_{l-1} + read_l(x_{l-1})),   and of the tokens behind a segment   A_l ← write_l(A_l, x_l)
  *
- * To be run over segments, with tokens behind them; in the first, every read is 0. State: the memories, constant in T,
- * and what the layers keep of the open segment. Time: that of the layers, and a read of O(F D) a token and layer.
+ * x `[B, T, D]`. To be run over segments, with tokens behind them; in the first, every read is 0. State: the memories,
+ * `[B, F, D]` and `[B, F]` a layer, constant in T, and what the layers keep of the open segment. Time: that of the layers,
+ * and a read of O(F D) a token and layer.
  * Paper: Rodkin et al. 2024, arXiv:2407.04841, section 2.
  */
 export class AssociativeLayers extends Module implements SequenceMixer<readonly AssociativeLayerState[]> {
@@ -114,7 +115,10 @@ export class AssociativeLayers extends Module implements SequenceMixer<readonly 
   }
 }
 
-/** Learned vectors behind every segment, the same ones each time, `[M, D]`: what is to be remembered gathers in them. */
+/**
+ * Learned vectors behind every segment, the same ones each time, `[M, D]`: what is to be remembered gathers in them. A
+ * segment of L tokens costs what L + M cost. Paper: Rodkin et al. 2024, arXiv:2407.04841, section 2.
+ */
 export class TrailingTokens extends Module implements Carry<null> {
   readonly front = 0
   readonly tokens: Variable

@@ -58,8 +58,6 @@ export interface KnnAttentionState {
   readonly values: Tensor | null
   /** Tokens of the open segment. */
   readonly filled: number
-  /** Keys written to the store so far, up to its capacity. */
-  readonly count: number
 }
 
 /**
@@ -99,7 +97,7 @@ export class KnnAttention extends Module implements SequenceMixer<KnnAttentionSt
   }
 
   initialState(): KnnAttentionState {
-    return { stored: this.memory.initialState(), keys: null, values: null, filled: 0, count: 0 }
+    return { stored: this.memory.initialState(), keys: null, values: null, filled: 0 }
   }
 
   forward(x: Tensor, state?: KnnAttentionState, pass?: Pass): Mixed<KnnAttentionState> {
@@ -143,9 +141,9 @@ export class KnnAttention extends Module implements SequenceMixer<KnnAttentionSt
   }
 
   /** Ends the segment: what the window does not hold goes to the store. */
-  private closed({ stored, keys, values, count }: Open): KnnAttentionState {
+  private closed({ stored, keys, values }: Open): KnnAttentionState {
     const [B, J, K] = keys.shape as [number, number, number]
-    const { window, capacity } = this.options
+    const { window } = this.options
     const leaving = Math.max(J - window, 0)
     const part = (x: Tensor, from: number, size: number): Tensor => slice(x, [0, from, 0], [B, size, K])
     const recent = (x: Tensor): Tensor | null => (J === leaving ? null : detach(part(x, leaving, J - leaving)))
@@ -157,7 +155,6 @@ export class KnnAttention extends Module implements SequenceMixer<KnnAttentionSt
       keys: recent(keys),
       values: recent(values),
       filled: 0,
-      count: Math.min(count + leaving, capacity),
     }
   }
 
@@ -173,7 +170,6 @@ type Open = Omit<KnnAttentionState, 'keys' | 'values'> & {
   readonly stored: KnnState
   readonly keys: Tensor
   readonly values: Tensor
-  readonly count: number
 }
 
 /** Added to the scores of the newest T of J keys: those after a query do not count. `[T, J]` */

@@ -12,9 +12,9 @@ import { add, gather, matMul, mul, range, reshape, scalar, slice, type Tensor, t
 
 export interface KnnState {
   readonly [name: string]: State
-  /** `[B, N, K]`, the oldest first; null while empty. */
+  /** `[B, M, K]`, the oldest first; null while empty. */
   readonly keys: Tensor | null
-  /** `[B, N, V]` */
+  /** `[B, M, V]` */
   readonly values: Tensor | null
 }
 
@@ -42,8 +42,10 @@ export interface KnnMemoryOptions {
 /**
  * An exact nearest-neighbour memory: every key is compared, and what is found has no gradient.
  *
- * Keys and values stand in the order they came, and beyond the capacity the oldest are dropped. State: up to C (K + V)
- * values a row. Finding costs C K a query, storing nothing but the copy.
+ *   found(q) = the k values v_j of the greatest q·k_j
+ *
+ * Queries `[B, Q, K]`, keys `[B, M, K]` and values `[B, M, V]` in the order they came; beyond the capacity the oldest are
+ * dropped. State: up to `capacity` keys and values a row. Finding costs M K a query, storing nothing but the copy.
  * Paper: Wu et al. 2022, arXiv:2203.08913, section 3.
  */
 export class KnnMemory extends Module implements Memory<KnnState, KnnEntry> {
@@ -68,16 +70,16 @@ export class KnnMemory extends Module implements Memory<KnnState, KnnEntry> {
   /** Keys and values of the nearest by dot product to queries `[B, Q, K]`; null while nothing is stored. */
   nearest({ keys, values }: KnnState, query: Tensor): Neighbours | null {
     if (keys === null || values === null) return null
-    const [B, N] = keys.shape as [number, number]
+    const [B, M] = keys.shape as [number, number]
     const [, Q] = query.shape as [number, number]
-    const k = Math.min(this.options.neighbours, N)
+    const k = Math.min(this.options.neighbours, M)
     const places = tidy(() => {
       const { indices } = topk(matMul(query, keys, false, true), k)
-      return reshape(add(indices, mul(reshape(range(0, B, 1, 'int32'), [B, 1, 1]), scalar(N, 'int32'))), [B * Q * k])
+      return reshape(add(indices, mul(reshape(range(0, B, 1, 'int32'), [B, 1, 1]), scalar(M, 'int32'))), [B * Q * k])
     })
     const found = (all: Tensor): Tensor => {
       const width = all.shape[2] as number
-      return stopGradient(reshape(gather(reshape(all, [B * N, width]), places as never), [B, Q, k, width]))
+      return stopGradient(reshape(gather(reshape(all, [B * M, width]), places as never), [B, Q, k, width]))
     }
     return { keys: found(keys), values: found(values) }
   }

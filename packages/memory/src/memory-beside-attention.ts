@@ -48,7 +48,7 @@ abstract class MemoryAndAttention extends Module implements SequenceMixer<Memory
  *
  *   o = norm(Attn(x)) ⊙ sigmoid(norm(M(x)))
  *
- * State: those of both. Time: those of both.
+ * All `[B, T, D]`. State: those of both. Time: those of both.
  * Paper: Behrouz et al. 2025, arXiv:2501.00663, section 4.2.
  * Differs: the paper leaves the gate's nonlinearity open; it is a sigmoid of the normed memory.
  */
@@ -79,7 +79,7 @@ export class MemoryAsGate extends MemoryAndAttention {
 }
 
 /**
- * Attention to what a long-term memory below it gives (MAL): `o = Attn(M(x))`.
+ * Attention to what a long-term memory below it gives (MAL): `o = Attn(M(x))`, all `[B, T, D]`.
  *
  * State: those of both. Time: those of both.
  * Paper: Behrouz et al. 2025, arXiv:2501.00663, section 4.3.

@@ -88,7 +88,8 @@ const LAYER_NORM_EPSILON = 1e-5
  *
  *   M(x) = x + LN(W_L gelu(… gelu(W_1 x))) ⊙ (1 + γ)     or the MLP alone,     ℓ(k, v) = ‖M(k) − v‖²
  *
- * The gradient of ℓ by the weights is a closed form of forward ops, so what is built on it can be differentiated again.
+ * x, k, v `[N, C, K]`, W_l `[N, in, out]`, γ `[N, K]`. The gradient of ℓ by the weights is a closed form of forward ops, so
+ * what is built on it can be differentiated again.
  * N independent sets of weights, C tokens each: time O(N C K E), K the width, E the inner width.
  * Paper: Behrouz et al. 2025, arXiv:2501.00663, section 3.1.
  */

@@ -32,9 +32,9 @@ export interface MemoryShiftState {
  * Recurrence from the layer above: at the start of a segment each layer takes over what the next one remembered, the
  * last one what the first did, so that what is seen of the past is not bounded by the number of layers.
  *
- *   m_l ← m_{l+1}   at every start of a segment
+ *   m_l = m'_{l+1},   m_last = m'_first   at every start of a segment, m' what layers remembered at its end
  *
- * State that of the layers, constant where theirs is. Costs nothing.
+ * Inputs `[B, T, D]`. State that of the layers, constant where theirs is. Costs nothing.
  * Paper: Ding et al. 2020, arXiv:2012.15688, section 3.3 (enhanced recurrence).
  */
 export class MemoryShift extends Module implements SequenceMixer<MemoryShiftState> {

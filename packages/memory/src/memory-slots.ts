@@ -36,7 +36,10 @@ export interface MemorySlotsOptions {
 /** Tokens that a write takes in, `[B, L, D]`. */
 export type SlotEntry = { readonly h: Tensor }
 
-/** Attention of one sequence to another, with biases in every map. */
+/**
+ * Attention of one sequence to another, with biases in every map: `o_i = W_o Σ_j softmax_j(q_i·k_j / (τ √K)) v_j + b`, keys
+ * and values one map, as the public implementation has them. x `[B, T, D]`, context `[B, S, D]`. Time O(T S D).
+ */
 export class CrossAttention extends Module {
   readonly qProj: Linear
   /** Rows of keys, then of values. */
@@ -69,7 +72,10 @@ export class CrossAttention extends Module {
   }
 }
 
-/** Gated recurrent cell over rows, in PyTorch's order r, z, n: h' = (1 − z) n + z h. Source: arXiv:1406.1078. */
+/**
+ * Gated recurrent cell over rows `[B, M, D]`, in PyTorch's order r, z, n: h' = (1 − z) n + z h. Time O(M D²). Source: Cho
+ * et al. 2014, arXiv:1406.1078.
+ */
 export class GruCell extends Module {
   readonly weightIh: Variable
   readonly weightHh: Variable

@@ -13,8 +13,12 @@ import {
 import type { Tensor } from '@tensorflow/tfjs-core'
 
 /**
- * A causal convolution along time, channel by channel, then a linear map: sees the last `width` tokens.
- * State: the last width - 1 inputs, `[B, width - 1, D]`. Time O(T D (width + D)).
+ * A causal convolution along time, channel by channel, then a linear map: sees the last W tokens and nothing before.
+ *
+ *   y_t = W_o (Σ_{j < W} w_j ⊙ x_{t-j} + c) + b
+ *
+ * w `[D, W]`, W_o `[D, D]`. State: the last W − 1 inputs, `[B, W − 1, D]`, constant in T. Time O(T D (W + D)). No paper's:
+ * what any memory is to be measured against.
  */
 export class ConvMixer extends Module implements SequenceMixer<Tensor> {
   readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }

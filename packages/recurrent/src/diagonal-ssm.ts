@@ -102,7 +102,10 @@ export function realAffine(h: Complex, weight: Complex): Tensor {
 /** What follows the recurrence: `a ⊙ σ(b)` with both from gelu(y), `gelu(y) ⊙ σ(b)`, or nothing. */
 export type Mixing = 'glu' | 'half-glu' | 'none'
 
-/** Mixes the channels of a recurrence that works on each by itself. */
+/**
+ * Mixes the channels of a recurrence that works on each by itself: `a ⊙ σ(b)`, [a, b] = W gelu(y) + c, `[B, T, D]`. Time
+ * O(T D²). Source: the layers of Gu et al. 2022, arXiv:2206.11893, and Smith et al. 2022, arXiv:2208.04933.
+ */
 export class GluMixing extends Module {
   readonly linear: Linear | null
 

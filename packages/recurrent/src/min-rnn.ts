@@ -43,15 +43,7 @@ export function minLstmCoefficients(hidden: Tensor, forgetGate: Tensor, inputGat
   return { a: sigmoid(neg(odds)), b: mul(sigmoid(odds), positive(hidden)) }
 }
 
-/**
- * A linear recurrence whose coefficients depend on the current token only, so that training is one scan.
- *
- *   h_t = a_t ⊙ h_{t-1} + b_t,   y_t = W_o h_t
- *
- * State h `[B, E]`, E = expansion · D, constant in T. Time O(T D E), decoding O(D E).
- * Paper: Feng et al. 2024, arXiv:2410.01201, sections 3.1 (minGRU), 3.2 (minLSTM) and appendix B (log space).
- * Differs: scanned in linear space, which equals the log-space scan; no bias, as in the common port.
- */
+/** `h_t = a_t ⊙ h_{t-1} + b_t`, `y_t = W_o h_t`, with coefficients that depend on the current token only. */
 abstract class MinRnn extends Module implements SequenceMixer<Tensor> {
   readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   readonly projection: Linear
@@ -105,7 +97,16 @@ abstract class MinRnn extends Module implements SequenceMixer<Tensor> {
   }
 }
 
-/** minGRU: `h_t = (1 - z_t) ⊙ h_{t-1} + z_t ⊙ g(W_h x_t)`, `z_t = σ(W_z x_t)`. As one scan; see `minGruCoefficients`. */
+/**
+ * minGRU: a gated recurrence whose gate looks at the token alone, so that training is one scan.
+ *
+ *   h_t = (1 − z_t) ⊙ h_{t-1} + z_t ⊙ g(W_h x_t),   z_t = σ(W_z x_t),   y_t = W_o h_t
+ *
+ * W_h, W_z `[E, D]`, g(x) = x + 1/2 above 0 and σ(x) below. State h `[B, E]`, E = expansion · D, constant in T. Time
+ * O(T D E), decoding O(D E).
+ * Paper: Feng et al. 2024, arXiv:2410.01201, section 3.1.
+ * Differs: scanned in linear space, which equals the log-space scan; no bias, as in the common port.
+ */
 export class MinGRU extends MinRnn {
   protected readonly where = 'MinGRU.forward'
 
@@ -124,7 +125,13 @@ export class MinGRU extends MinRnn {
   }
 }
 
-/** minLSTM: forget and input gate that add up to 1 decide what is kept and what is new. As one scan; see `minLstmCoefficients`. */
+/**
+ * minLSTM: forget and input gate, scaled to add up to 1, look at the token alone, so that training is one scan.
+ *
+ *   h_t = f_t / (f_t + i_t) ⊙ h_{t-1} + i_t / (f_t + i_t) ⊙ g(W_h x_t),   f, i = σ(W_f x_t), σ(W_i x_t),   y_t = W_o h_t
+ *
+ * Shapes, state and cost are minGRU's. Paper: Feng et al. 2024, arXiv:2410.01201, section 3.2. Differs as minGRU does.
+ */
 export class MinLSTM extends MinRnn {
   protected readonly where = 'MinLSTM.forward'
 

@@ -101,7 +101,8 @@ export function mlstmHeads(
  *   C_t = σ(f_t) C_{t-1} + e^{i_t} k_t v_tᵀ,   n_t = σ(f_t) n_{t-1} + e^{i_t} k_t
  *   h_t = C_tᵀ q_t / max(|n_tᵀ q_t|, 1),   y_t = W_o(σ(o_t) ⊙ LayerNorm(h_t)),   q over √K, i and f capped softly
  *
- * The norm is by head. State C, n and the logarithm m of their scale, constant in T. Time O(T K V) a head.
+ * q, k `[B, T, H, K]`, v `[B, T, H, V]`, i, f `[B, T, H]`; the norm is by head. State C `[B, H, K, V]`, n `[B, H, K]` and the
+ * logarithm m `[B, H]` of their scale, constant in T. Time O(T K V) a head.
  * Paper: Beck et al. 2024, arXiv:2405.04517, section 2.3; Beck et al. 2025, arXiv:2503.13427, section 3.1, whose layer
  * this is: without convolution and up-projection.
  */

@@ -72,7 +72,10 @@ export class QRNN extends Module implements SequenceMixer<QrnnState> {
     const written = mul(sigmoid(i ?? neg(f)), tanh(z))
     const c = linearScan({ ...overGaps(decay, written, gaps), h0: before.c }).h
     pass?.record?.record('decay', decay)
-    return { y: o === undefined ? c : mul(sigmoid(o), c), state: { tail: latest === null ? null : latest.tail, c: tokenAt(c, T - 1) } }
+    return {
+      y: o === undefined ? c : mul(sigmoid(o), c),
+      state: { tail: latest === null ? null : latest.tail, c: tokenAt(c, T - 1) },
+    }
   }
 
   stateBytes(): number {

@@ -105,7 +105,7 @@ export interface ReservoirMemoryOptions extends ReservoirOptions {
  *
  *   y_t = W_2 gelu(W_1 LN(r_t) + b_1) + b_2
  *
- * State and cost are the reservoir's. Paper: Liu and Xu 2025, arXiv:2509.24074.
+ * W_1 `[F, R]`, W_2 `[D, F]`, F = dReadout. State and cost are the reservoir's. Paper: Liu and Xu 2025, arXiv:2509.24074.
  */
 export class ReservoirMemory extends Module implements SequenceMixer<Tensor> {
   readonly traits: MixerTraits

@@ -38,8 +38,8 @@ export type RgLruBlockState = {
  *
  *   y_t = W_o (RGLRU(conv(W_x x + b_x))_t ⊙ gelu(W_y x_t + b_y)) + b_o
  *
- * No activation follows the convolution; GELU is that by tanh. State: the unit's and the convolution's tail, E (W + 1)
- * values, constant in T. Time O(T (D E + E²/H)).
+ * W_x, W_y `[E, D]`, W_o `[D, E]`. No activation follows the convolution; GELU is that by tanh. State: the unit's and the
+ * convolution's tail, E (W + 1) values, constant in T. Time O(T (D E + E²/H)).
  * Paper: De et al. 2024, arXiv:2402.19427, section 2.3.
  */
 export class RgLruBlock extends Module implements SequenceMixer<RgLruBlockState> {

@@ -1,4 +1,4 @@
-import { reshape, type Tensor } from '@tensorflow/tfjs-core'
+import { expandDims, mul, ones, reshape, type Tensor } from '@tensorflow/tfjs-core'
 import { Module } from '../module.js'
 import type { Rng } from '../rng.js'
 import { timesOf } from '../shape.js'
@@ -16,6 +16,13 @@ export interface HeadMapsOptions {
   readonly projection?: LinearOptions
   /** False for a bias of keys that nothing depends on. */
   readonly keyBiasTrainable?: boolean
+}
+
+/** Each head of `[B, T, G, K]` `times` times in a row. */
+export function repeatedHeads(x: Tensor, times: number): Tensor {
+  if (times === 1) return x
+  const [B, T, G, K] = x.shape as [number, number, number, number]
+  return reshape(mul(expandDims(x, 3), ones([1, 1, 1, times, 1])), [B, T, G * times, K])
 }
 
 /** Linear maps to the queries, keys and values of heads, and from heads back: what attention of any kind stands on. */
