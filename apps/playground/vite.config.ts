@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import preact from '@preact/preset-vite'
 import { defineConfig, type Plugin } from 'vite'
 import { cataloguePlugin } from './catalogue/plugin.ts'
+import { kernelsVersion } from './kernels-version.ts'
 import { offlinePlugin } from './offline/plugin.ts'
 import { metaPolicy } from './policy.mjs'
 
@@ -25,6 +26,7 @@ const policyPlugin: Plugin = {
 export default defineConfig({
   base: './',
   resolve: { alias },
+  define: { __KERNELS__: JSON.stringify(kernelsVersion(packages)) },
   plugins: [preact(), cataloguePlugin(alias), policyPlugin, offlinePlugin()],
   worker: { format: 'es' },
   server: {

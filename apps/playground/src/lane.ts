@@ -9,7 +9,6 @@ import type { LanePage } from './lane-page'
 import {
   type Allowance,
   type AskedReport,
-  type BackendName,
   type Command,
   canWait,
   isAnswer,
@@ -17,6 +16,7 @@ import {
   type Phase,
   type Question,
   type Reply,
+  type Report,
   type RunFacts,
   type RunReport,
   type Sample,
@@ -43,7 +43,7 @@ export class Lane {
   readonly stage = signal('Loading')
   readonly experiment: Signal<Experiment>
   readonly facts = signal<RunFacts | null>(null)
-  readonly backend = signal<{ readonly name: BackendName; readonly why: string } | null>(null)
+  readonly backend = signal<Extract<Report, { readonly type: 'backend' }> | null>(null)
   readonly latest = signal<StepReport | null>(null)
   readonly baselines = signal<readonly Baseline[]>([])
   readonly charactersPerToken = signal<number | null>(null)

@@ -110,7 +110,13 @@ export type AskedReport =
 export type Report =
   | AskedReport
   | { readonly type: 'stage'; readonly text: string }
-  | { readonly type: 'backend'; readonly name: BackendName; readonly why: string }
+  | {
+      readonly type: 'backend'
+      readonly name: BackendName
+      readonly why: string
+      /** Ops whose kernels failed their self-test on this device, and which run by their references. */
+      readonly leftOut: readonly string[]
+    }
   | {
       readonly type: 'begun'
       readonly facts: RunFacts

@@ -1,3 +1,6 @@
+/** Changes with the sources of the kernels. */
+declare const __KERNELS__: string
+
 declare module 'virtual:catalogue' {
   const catalogue: import('./experiment/catalogue').Catalogue
   export default catalogue

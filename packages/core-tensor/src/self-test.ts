@@ -56,6 +56,22 @@ export async function selfTest(options: SelfTestOptions = {}): Promise<SelfTestR
 export type VerdictStore = Pick<CheckpointStore, 'read' | 'write'>
 
 /**
+ * What an earlier self-test of this device found: kernels that did not pass are taken out of use again. Null if none is
+ * kept.
+ *
+ * @param device as for `selfTestOnce`
+ */
+export async function recallSelfTest(store: VerdictStore, device: string): Promise<SelfTestReport | null> {
+  const { name, key } = entryOf(device)
+  const kept = await store.read(name)
+  const known = kept === null ? null : reportOf(new TextDecoder().decode(kept), key)
+  for (const { op, verdict } of known?.verdicts ?? []) {
+    if (verdict === 'differs' || verdict === 'fails') registerOpKernel(op, getBackend(), null)
+  }
+  return known
+}
+
+/**
  * The self-test, unless this device has passed through it before: then its verdicts are taken from the store, and
  * kernels that did not pass are taken out of use again.
  *
@@ -66,21 +82,20 @@ export async function selfTestOnce(
   device: string,
   options: SelfTestOptions = {},
 ): Promise<SelfTestReport> {
+  const known = await recallSelfTest(store, device)
+  if (known !== null) return known
+  const { name, key } = entryOf(device)
+  const report = await selfTest(options)
+  await store.write(name, new TextEncoder().encode(JSON.stringify({ key, report }, null, 2)))
+  return report
+}
+
+/** Name and key of what is kept of a device with the kernels that are in use now. */
+function entryOf(device: string): { readonly name: string; readonly key: string } {
   const backend = getBackend()
   const kernels = allOps.map(({ spec }) => spec.name).filter((name) => opKernel(name, backend) !== undefined)
   const key = [backend, device, ...kernels].join('\n')
-  const name = `selftest-${hashOf(key)}.json`
-  const kept = await store.read(name)
-  const known = kept === null ? null : reportOf(new TextDecoder().decode(kept), key)
-  if (known === null) {
-    const report = await selfTest(options)
-    await store.write(name, new TextEncoder().encode(JSON.stringify({ key, report }, null, 2)))
-    return report
-  }
-  for (const { op, verdict } of known.verdicts) {
-    if (verdict === 'differs' || verdict === 'fails') registerOpKernel(op, backend, null)
-  }
-  return known
+  return { name: `selftest-${hashOf(key)}.json`, key }
 }
 
 /** Null for what was written for another key, or is damaged: both are tested anew. */

@@ -3,6 +3,7 @@ import { slots } from '../experiment/address'
 import { axes, charts } from '../experiment/options'
 import type { Lane } from '../lane'
 import {
+  addressOf,
   dropSketch,
   lanes,
   options,
@@ -122,6 +123,13 @@ function BackendLine({ lane }: { readonly lane: Lane | undefined }) {
   return (
     <p class="backend quiet" data-backend={backend.name}>
       Computed by <strong>{backendNames[backend.name]}</strong>: {backend.why}.
+      {backend.leftOut.length > 0 && (
+        <>
+          {' '}
+          Kernels that failed their <a href={addressOf({ key: 'device', detail: '' })}>self-test</a> here, and run by
+          their references: {backend.leftOut.join(', ')}.
+        </>
+      )}
     </p>
   )
 }

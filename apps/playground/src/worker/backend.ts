@@ -3,11 +3,29 @@ import simd from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm
 import threaded from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm?url'
 import { env, ready, setBackend } from '@tensorflow/tfjs-core'
 import type { BackendChoice, BackendName } from '../protocol'
+import { leaveOut } from './verdicts'
 
 export interface ChosenBackend {
   readonly name: BackendName
   /** Why this one, in a line. */
   readonly why: string
+  /** The graphics card, where it is used. */
+  readonly adapter: object | null
+  readonly software: boolean
+}
+
+/** A backend, and the ops whose kernels are not used, since they went wrong on this device. */
+export interface StartedBackend extends ChosenBackend {
+  readonly leftOut: readonly string[]
+}
+
+/** Starts a backend as `chooseBackend` does, without the kernels that have failed here. A graphics card is tested once. */
+export async function startBackend(...call: Parameters<typeof chooseBackend>): Promise<StartedBackend> {
+  const chosen = await chooseBackend(...call)
+  const test = chosen.name === 'webgpu' && !chosen.software
+  // the references are computed on the plain backend
+  if (test) await import('@tensorflow/tfjs-backend-cpu')
+  return { ...chosen, leftOut: await leaveOut(chosen.adapter, test) }
 }
 
 /**
@@ -17,7 +35,7 @@ export interface ChosenBackend {
  * @param refusal why the graphics card is not to be used, if it has failed before
  * @throws Error if a backend that was asked for by name does not start
  */
-export async function startBackend(
+export async function chooseBackend(
   choice: BackendChoice,
   onLost: (error: Error) => void,
   refusal?: string,
@@ -47,9 +65,9 @@ async function start(name: BackendName, onLost: (error: Error) => void, why: str
   if (name === 'webgpu') {
     const { useWebGPU } = await import('@mneme/kernels-webgpu')
     const { software, info } = await useWebGPU({ allowSoftware: true, onLost })
-    const adapter = [info.vendor, info.architecture].filter((part) => part !== '').join(' ')
-    if (software) return { name, why: `${why}, on an adapter that is software and slow (${adapter})` }
-    return { name, why: adapter === '' ? why : `${why} (${adapter})` }
+    const title = [info.vendor, info.architecture].filter((part) => part !== '').join(' ')
+    const slow = software ? ', on an adapter that is software and slow' : ''
+    return { name, why: `${why}${slow}${title === '' ? '' : ` (${title})`}`, adapter: info, software }
   }
   if (name === 'wasm') {
     const { useWasm } = await import('@mneme/kernels-wasm')
@@ -67,7 +85,7 @@ async function start(name: BackendName, onLost: (error: Error) => void, why: str
     await setBackend('cpu')
     await ready()
   }
-  return { name, why }
+  return { name, why, adapter: null, software: false }
 }
 
 /** Null if there is a real one. Asked before the WebGPU code is loaded. */

@@ -64,7 +64,8 @@ export class Training {
       startBackend(command.backend, lost, refusal),
       resolved(command.experiment),
     ])
-    send({ type: 'backend', ...backend })
+    const { name, why, leftOut } = backend
+    send({ type: 'backend', name, why, leftOut })
     send({ type: 'stage', text: 'Building the model' })
     const run = await Run.create(setup)
     const vocabulary = await taskOf(setup).vocabulary(setup.taskConfig)

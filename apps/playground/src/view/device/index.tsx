@@ -44,7 +44,8 @@ export default function Device() {
       <p class="words">
         Every op has a reference in plain operations, and on some backends a faster kernel. The self-test runs each
         kernel beside its reference, outputs and gradients, at awkward sizes. A kernel that differs is taken out of use,
-        and its reference runs instead. Nothing is sent anywhere: the report is yours to copy.
+        and its reference runs instead, in every run that starts after. A graphics card is tested so before its first
+        run. Nothing is sent anywhere: the report is yours to copy.
       </p>
       {backends.map(({ key, title }) => (
         <BackendSection

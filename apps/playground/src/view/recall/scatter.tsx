@@ -12,7 +12,7 @@ export interface Group {
   readonly points: readonly Point[]
 }
 
-const size = { width: 760, height: 410, left: 86, right: 20, top: 16, bottom: 62 }
+const size = { width: 760, height: 410, left: 86, right: 44, top: 16, bottom: 62 }
 const colours = ['--run-a', '--run-b', '--run-c', '--run-d'] as const
 
 /** Shapes around the origin, about as large as each other. */
@@ -53,10 +53,10 @@ export function Scatter({ groups }: { readonly groups: readonly Group[] }) {
             </text>
           </g>
         ))}
-        {ticks.map((bytes, i) => (
+        {ticks.map((bytes) => (
           <g key={bytes} class="grid">
             <line x1={x(bytes)} x2={x(bytes)} y1={size.top} y2={bottom} />
-            <text x={x(bytes)} y={bottom + 26} text-anchor={i === ticks.length - 1 ? 'end' : 'middle'}>
+            <text x={x(bytes)} y={bottom + 26} text-anchor="middle">
               {formatBytes(bytes).replace('.0', '')}
             </text>
           </g>

@@ -1,7 +1,8 @@
-import { kernelRefusals, type SelfTestReport, selfTest } from '@mneme/core-tensor'
+import { kernelRefusals, type SelfTestReport } from '@mneme/core-tensor'
 import { setBackend } from '@tensorflow/tfjs-core'
 import type { BackendName } from '../../protocol'
-import { startBackend } from '../backend'
+import { chooseBackend } from '../backend'
+import { testAnew } from '../verdicts'
 
 /** The graphics adapter, as the browser describes it. */
 export interface AdapterFacts {
@@ -38,7 +39,7 @@ const telling = [
 export async function help(choice: BackendName): Promise<DeviceReport> {
   // the references are computed on the plain backend
   await import('@tensorflow/tfjs-backend-cpu')
-  const { name } = await startBackend(choice, () => undefined)
+  const { name, adapter } = await chooseBackend(choice, () => undefined)
   await setBackend(name)
   return {
     time: new Date().toISOString(),
@@ -46,7 +47,7 @@ export async function help(choice: BackendName): Promise<DeviceReport> {
     cores: navigator.hardwareConcurrency,
     crossOriginIsolated,
     adapter: await adapterFacts(),
-    selfTest: await selfTest(),
+    selfTest: await testAnew(adapter),
     refusals: kernelRefusals(),
   }
 }
