@@ -7,7 +7,17 @@ import { chromium, install, root, run } from './setup.mjs'
 
 install()
 const browser = chromium()
-run('npx', ['turbo', 'run', 'build', 'types', 'lint', 'sizes:check', 'pack', '--output-logs=errors-only'])
+run('npx', [
+  'turbo',
+  'run',
+  'build',
+  'types',
+  'types:scripts',
+  'lint',
+  'sizes:check',
+  'pack',
+  '--output-logs=errors-only',
+])
 run('node', ['scripts/tables.mjs', '--check'])
 // outside of CI one selection stands for all
 run('node', ['scripts/publish/installs.mjs', ...(process.env.CI ? [] : ['--quick'])])

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { root } from '../setup.mjs'
 
-const tasks = ['build', 'types', 'lint', 'laws', 'sizes:check', 'pack']
+const tasks = ['build', 'types', 'types:scripts', 'lint', 'laws', 'sizes:check', 'pack']
 
 function hashes(folder) {
   const args = ['turbo', 'run', ...tasks, '--dry=json', '--skip-infer', `--cwd=${folder}`]

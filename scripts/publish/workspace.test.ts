@@ -157,8 +157,8 @@ describe('the pipeline', () => {
     expect(packages(again, 'build')).toEqual([...standing, 'playground'])
     expect(packages(again, 'types')).toEqual([...standing, '@mneme/core-tensor', 'playground'].sort())
     expect(packages(kept, 'laws')).toContain('@mneme/attention')
-    // style and sizes are of everything at once
-    expect(again).toEqual(expect.arrayContaining(['//#lint', '//#sizes:check']))
-    expect(again.length + kept.length).toBe(11 * 4 + 2 + 2)
+    // style, sizes and the types of scripts are of everything at once
+    expect(again).toEqual(expect.arrayContaining(['//#lint', '//#sizes:check', '//#types:scripts']))
+    expect(again.length + kept.length).toBe(11 * 4 + 2 + 3)
   }, 60_000)
 })
