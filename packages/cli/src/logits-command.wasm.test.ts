@@ -1,25 +1,11 @@
 import { fileURLToPath } from 'node:url'
 import { goldens } from '@mneme/testing/goldens'
+import { printed } from '@mneme/testing/printed'
 import { expectClose } from '@mneme/testing/tolerance'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { logitsCommand } from './logits-command.js'
 
 const checkpoint = fileURLToPath(new URL('../../../fixtures/goldens/hf-llama', import.meta.url))
-
-/** What a command prints. */
-async function printed(run: () => Promise<number>): Promise<string> {
-  let text = ''
-  const write = vi.spyOn(process.stdout, 'write').mockImplementation((piece) => {
-    text += piece
-    return true
-  })
-  try {
-    expect(await run()).toBe(0)
-  } finally {
-    write.mockRestore()
-  }
-  return text
-}
 
 test('mneme logits prints the scores of a published checkpoint', async () => {
   const expected = goldens()

@@ -75,8 +75,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 numbers stopped being finite, 130
     .description('Continue a prompt with a trained model, token by token, at constant memory where the model has it.')
     .option('-r, --run <dir>', 'a run of mneme train')
     .option('--checkpoint <dir>', 'a published checkpoint: config.json and safetensors')
-    .option('--prompt <text>', 'text to continue')
-    .option('--ids <list>', 'token ids to continue, with commas')
+    .option('--prompt <text>', 'text to continue, repeatable: several are continued side by side', collect, [])
+    .option('--prompts <file>', 'texts to continue, one a line')
+    .option('--ids <list>', 'token ids to continue, with commas, repeatable', collect, [])
     .option('-n, --max-new-tokens <n>', 'tokens to draw', whole, 200)
     .option('--temperature <t>', '0 always takes the likeliest', number, 0.8)
     .option('--top-k <k>', 'draw among the k likeliest; 0 for all', whole, 0)
@@ -90,6 +91,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 numbers stopped being finite, 130
       `
 Examples
   mneme generate --run runs/first --prompt "Call me" -n 300
+  mneme generate --run runs/first --prompt "Call me" --prompt "The whale"
   mneme generate --checkpoint models/mamba-130m --prompt "Call me"   where the folder has a tokenizer.json
   mneme generate --checkpoint models/mamba-130m --ids 1,2,3`,
     )
@@ -131,13 +133,22 @@ Examples
     .action(async (flags) => finish(await selfTestCommand(flags)))
 
   mneme
-    .command('bench [op]')
+    .command('bench [name]')
     .description('Time kernels against the same maths in tfjs ops, and whole jobs, once every kernel is found right.')
     .option('--device <name>', 'auto, cpu, wasm or webgpu', 'auto')
     .option('--quick', 'a minute instead of several', false)
     .option('--write <file>', 'also write the tables, as Markdown')
     .option('--json', 'figures as JSON', false)
-    .action(async (op, flags) => finish(await benchCommand(op, flags)))
+    .addHelpText(
+      'after',
+      `
+Examples
+  mneme bench --quick          everything, with fewer and shorter runs
+  mneme bench gelu             one op; mneme bench x lists ops, mixers and jobs
+  mneme bench matMul           matrix products beside those of tfjs
+  mneme bench "delta rule"     one mixer: time a token, and bytes of its state`,
+    )
+    .action(async (name, flags) => finish(await benchCommand(name, flags)))
 
   mneme
     .command('claim [key]')

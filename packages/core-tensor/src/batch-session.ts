@@ -11,6 +11,8 @@ import {
   onlyPast,
   Session,
   type SessionOptions,
+  type SessionReport,
+  Spent,
 } from './session.js'
 import { advance, disposeState, type State, stateBytes } from './state.js'
 import { breather } from './turn.js'
@@ -31,6 +33,7 @@ export interface BatchGenerateCall extends Partial<GenerateOptions> {
  */
 export class BatchSession {
   private readonly rows: Rows
+  private readonly spent = new Spent()
 
   /** @throws RangeError for no prompts, an empty one, an unknown token, or a model that looks both ways */
   constructor(
@@ -47,7 +50,10 @@ export class BatchSession {
     }
     for (const prompt of prompts) knownTokens('BatchSession', model, prompt)
     const apart = !model.traits.padding && prompts.some(({ length }) => length !== shortest)
-    this.rows = apart ? new Apart(model, prompts, options) : new Together(model, prompts, options)
+    const tokens = prompts.reduce((total, { length }) => total + length, 0)
+    this.rows = this.spent.reading(tokens, () =>
+      apart ? new Apart(model, prompts, options) : new Together(model, prompts, options),
+    )
   }
 
   /** The next token of every row, in place of one that is drawn. @throws RangeError for a token that is not known */
@@ -79,6 +85,7 @@ export class BatchSession {
     const breathe = breather()
     for (let i = 0; i < options.maxNewTokens && open.includes(true) && !signal?.aborted; i++) {
       await breathe()
+      const started = performance.now()
       const scores = await this.rows.nextScores()
       const draws = scores.map((of, row) =>
         open[row] ? draw(of, options, this.rows.seen[row] as Set<number>, rngs[row] as Rng) : null,
@@ -87,8 +94,14 @@ export class BatchSession {
       for (const [row, drawn] of draws.entries()) if (drawn && options.stop.includes(drawn.id)) open[row] = false
       // rows that have ended go on with a token that nobody sees
       this.rows.push(draws.map((drawn) => drawn?.id ?? 0))
+      this.spent.drew(draws.filter((drawn) => drawn !== null).length, performance.now() - started)
       yield draws
     }
+  }
+
+  /** Counts, speeds and bytes of all rows together; padding and rows that have ended are not counted. */
+  report(): SessionReport {
+    return this.spent.report(this.stateBytes)
   }
 
   /** Bytes of the state of all rows. */

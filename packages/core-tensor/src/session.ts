@@ -55,6 +55,39 @@ export interface SessionReport {
   readonly stateBytes: number
 }
 
+/** Tokens read and drawn, and the time that each took. */
+export class Spent {
+  private readonly read = { tokens: 0, ms: 0 }
+  private readonly drawn = { tokens: 0, ms: 0 }
+
+  /** Times `f`, which reads so many tokens of prompts. */
+  reading<R>(tokens: number, f: () => R): R {
+    const started = performance.now()
+    const result = f()
+    this.read.ms += performance.now() - started
+    this.read.tokens += tokens
+    return result
+  }
+
+  /** Adds tokens that were drawn, with the time they took. */
+  drew(tokens: number, ms: number): void {
+    this.drawn.tokens += tokens
+    this.drawn.ms += ms
+  }
+
+  /** All so far, with what the state takes now. */
+  report(stateBytes: number): SessionReport {
+    const rate = ({ tokens, ms }: { tokens: number; ms: number }): number => (ms > 0 ? (1000 * tokens) / ms : 0)
+    return {
+      promptTokens: this.read.tokens,
+      completionTokens: this.drawn.tokens,
+      prefillTokensPerSecond: rate(this.read),
+      decodeTokensPerSecond: rate(this.drawn),
+      stateBytes,
+    }
+  }
+}
+
 export interface SavedSession {
   readonly state: SavedState
   readonly rng: RngState
@@ -74,7 +107,7 @@ export class Session {
   private readonly seen = new Set<number>()
   private position = 0
   private disposed = false
-  private readonly spent = { prefillTokens: 0, prefillMs: 0, decodeTokens: 0, decodeMs: 0 }
+  private readonly spent = new Spent()
 
   /** @throws RangeError for a model that looks both ways, which no token can be added to */
   constructor(
@@ -96,13 +129,12 @@ export class Session {
   feed(ids: ArrayLike<number>): void {
     this.alive('feed')
     const chunk = this.options.prefillChunk ?? 256
-    const started = performance.now()
     knownTokens('Session.feed', this.model, ids)
-    for (let start = 0; start < ids.length; start += chunk) {
-      this.push(Int32Array.from({ length: Math.min(chunk, ids.length - start) }, (_, i) => ids[start + i] as number))
-    }
-    this.spent.prefillTokens += ids.length
-    this.spent.prefillMs += performance.now() - started
+    this.spent.reading(ids.length, () => {
+      for (let start = 0; start < ids.length; start += chunk) {
+        this.push(Int32Array.from({ length: Math.min(chunk, ids.length - start) }, (_, i) => ids[start + i] as number))
+      }
+    })
   }
 
   private push(ids: Int32Array): void {
@@ -145,8 +177,7 @@ export class Session {
       const token = draw(scores, options, this.seen, this.rng)
       if (signal?.aborted) return
       this.push(Int32Array.of(token.id))
-      this.spent.decodeTokens++
-      this.spent.decodeMs += performance.now() - started
+      this.spent.drew(1, performance.now() - started)
       onToken?.(token)
       yield token
       if (options.stop.includes(token.id)) return
@@ -188,15 +219,7 @@ export class Session {
 
   /** Counts, speeds, and bytes of the state as it is now. */
   report(): SessionReport {
-    const rate = (tokens: number, ms: number): number => (ms > 0 ? (1000 * tokens) / ms : 0)
-    const { prefillTokens, prefillMs, decodeTokens, decodeMs } = this.spent
-    return {
-      promptTokens: prefillTokens,
-      completionTokens: decodeTokens,
-      prefillTokensPerSecond: rate(prefillTokens, prefillMs),
-      decodeTokensPerSecond: rate(decodeTokens, decodeMs),
-      stateBytes: stateBytes(this.state),
-    }
+    return this.spent.report(stateBytes(this.state))
   }
 
   /** Frees the state; the model stays. Calling it again does nothing. */

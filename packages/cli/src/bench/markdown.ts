@@ -52,15 +52,8 @@ export function markdown({
     '',
     `Backend ${backend}; Node ${here.node}; ${here.cpu}, ${here.cores} cores; copying runs at ${here.copyGBs.toFixed(1)} GB/s (read plus written, one thread), a product of 512 x 512 matrices at ${here.matMulGflops.toFixed(0)} GFLOP/s. PyTorch: ${torch ?? 'none here'}${torch === null ? '' : ', one thread'}.`,
     '',
-    '## Ops',
-    '',
-    'Against the same maths composed of tfjs ops on the same backend (log-step scans, blocks of matrix products), against a loop of tfjs ops over tokens, against PyTorch (loops for recurrences), and against jax-js on WebAssembly where it is installed and has what the op needs (it has no scan). Bytes and FLOPs are those the op must move and do in its forward pass.',
-    '',
-    '| op | sizes | pass | kernel | composed | loop | PyTorch | jax-js | GB/s | GFLOP/s |',
-    '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
-    ...ops.map(opLine),
-    '',
   ]
+  if (ops.length > 0) lines.push(...opLines(ops))
   if (products.length > 0) lines.push(...productLines(products))
   if (layer) lines.push(...layerLines(layer))
   if (model) lines.push(...modelLines(model))
@@ -70,6 +63,19 @@ export function markdown({
   if (decoding.length > 0) lines.push(...decodingLines(decoding))
   if (streams.length > 0) lines.push(...streamLines(streams))
   return `${lines.join('\n').trimEnd()}\n`
+}
+
+function opLines(rows: readonly OpRow[]): string[] {
+  return [
+    '## Ops',
+    '',
+    'Against the same maths composed of tfjs ops on the same backend (log-step scans, blocks of matrix products), against a loop of tfjs ops over tokens, against PyTorch (loops for recurrences), and against jax-js on WebAssembly where it is installed and has what the op needs (it has no scan). Bytes and FLOPs are those the op must move and do in its forward pass.',
+    '',
+    '| op | sizes | pass | kernel | composed | loop | PyTorch | jax-js | GB/s | GFLOP/s |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
+    ...rows.map(opLine),
+    '',
+  ]
 }
 
 /** A peer's time and how many times ours it is. */

@@ -32,15 +32,19 @@ const PIECE = 500
 /** Tokens of the models that stand for what is no mixer by itself. */
 const VOCABULARY = 64
 
-/** Every mixer 64 wide: cost a token both ways, and what its state takes after few tokens and after many. */
-export async function benchMixers(lengths: readonly number[]): Promise<MixerRow[]> {
+/** What `benchMixers` times, by name. */
+export const mixerNames: readonly string[] = [...Object.keys(mixers), ...Object.keys(mechanismsInPapers)]
+
+/** Every mixer 64 wide, or the one named: cost a token both ways, and what its state takes after few tokens and after many. */
+export async function benchMixers(lengths: readonly number[], only?: string): Promise<MixerRow[]> {
+  const asked = (name: string): boolean => only === undefined || name === only
   const rows: MixerRow[] = []
-  for (const [name, make] of Object.entries(mixers)) {
+  for (const [name, make] of Object.entries(mixers).filter(([name]) => asked(name))) {
     const x = normal(new Rng(2), [B, T, D], 1)
     const piece = (size: number): Tensor => normal(new Rng(3), [1, size, D], 1)
     rows.push(await row(name, make(D, new Rng(1)), x, [x], piece, lengths))
   }
-  for (const [name, paper] of Object.entries(mechanismsInPapers)) {
+  for (const [name, paper] of Object.entries(mechanismsInPapers).filter(([name]) => asked(name))) {
     const model = await createModel(paper, { vocabulary: VOCABULARY, dModel: D })
     const ids = (rng: Rng, rows: number, size: number): Tensor =>
       tensor2d(
