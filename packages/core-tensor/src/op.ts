@@ -38,13 +38,11 @@ export interface OpExample<A> {
 export type Draw = 'normal' | 'unit' | 'half' | 'unitVector' | 'logDecay' | 'positive' | 'ids' | 'mask' | 'rare' | 'few'
 
 /**
- * An op is born with its equation, reference, gradient, cost and examples. `reference` is plain tfjs ops: it is the law
- * that kernels are held to, and what runs wherever no kernel is registered or a kernel refuses.
+ * An op is born with its reference and gradient, and with a sheet. `reference` is plain tfjs ops: it is the law that
+ * kernels are held to, and what runs wherever no kernel is registered or a kernel refuses.
  */
 export interface OpSpec<I extends object, A extends object, O extends object> {
   readonly name: string
-  /** KaTeX; shown in the docs and in the playground. */
-  readonly equation: string
   /**
    * Axes of each input, `'B T D'`; a leading `?` marks an optional one, `'*N'` is any shape of N values, and
    * `'...N D'` any axes of N values in all before the last. Letters are shared between inputs. `'B T D | D'` may have
@@ -52,7 +50,6 @@ export interface OpSpec<I extends object, A extends object, O extends object> {
    */
   readonly inputs: { readonly [K in keyof I]-?: string }
   readonly outputs: { readonly [K in keyof O]-?: string }
-  readonly draw?: { readonly [K in keyof I]?: Draw }
   /** Where the op sums values over tokens: what looking inside shows as a map. */
   readonly mixes?: Mixing
   /** Default attributes; also the list of the names that exist. */
@@ -63,6 +60,14 @@ export interface OpSpec<I extends object, A extends object, O extends object> {
   readonly keepOutputs?: boolean
   /** Gradients of every floating input, from those of the outputs. Written in tfjs ops, so that it has gradients itself. */
   gradient(dys: Required<O>, inputs: I, outputs: Required<O>, attrs: A): { readonly [K in keyof I]?: Tensor }
+}
+
+/** What laws, self-test, benches and pages go by. Apart from the op, so that what only calls it need not hold it. */
+export interface OpSheet<I extends object, A extends object> {
+  /** KaTeX; shown in the docs and in the playground. */
+  readonly equation: string
+  /** How inputs are drawn that are not normal. */
+  readonly draw?: { readonly [K in keyof I]?: Draw }
   /** What a forward must do at the least, from the sizes of the axes. */
   cost(sizes: Dims, attrs: A): OpCost
   readonly examples: readonly OpExample<A>[]
@@ -94,8 +99,20 @@ export interface Op<I extends object, A extends object, O extends object> {
   readonly spec: OpSpec<I, A, O>
 }
 
-/** An op whose types have been forgotten, for tables of ops. */
-export type AnyOp = Op<Tensors, Record<string, unknown>, Tensors>
+/** An op whose types have been forgotten, with its sheet: for tables of ops. */
+export interface AnyOp {
+  (inputs: Tensors, attrs?: Record<string, unknown>): Required<Tensors>
+  readonly spec: OpSpec<Tensors, Record<string, unknown>, Tensors> & OpSheet<Tensors, Record<string, unknown>>
+}
+
+/** An op with its sheet, as `describeOp` and tables of ops take it. */
+export function described<I extends object, A extends object, O extends object>(
+  op: Op<I, A, O>,
+  sheet: OpSheet<I, A>,
+): AnyOp {
+  const call = (inputs: Tensors, attrs?: Record<string, unknown>): unknown => op(inputs as I, attrs as Partial<A>)
+  return Object.assign(call, { spec: { ...op.spec, ...sheet } }) as unknown as AnyOp
+}
 
 const kernels = new Map<string, OpKernel>()
 const refusals = new Set<string>()

@@ -107,7 +107,11 @@ async function withoutKernels<T>(backend: string, f: () => Promise<T>): Promise<
   }
 }
 
-function gradientCall(op: AnyOp, inputs: Record<string, Tensor>, attrs: object): Parameters<AnyOp['spec']['gradient']> {
+function gradientCall(
+  op: AnyOp,
+  inputs: Record<string, Tensor>,
+  attrs: Record<string, unknown>,
+): Parameters<AnyOp['spec']['gradient']> {
   const outputs = op(inputs, attrs)
   return [outputs, inputs, outputs, { ...op.spec.attrs, ...attrs }]
 }

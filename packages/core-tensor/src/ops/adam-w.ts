@@ -1,5 +1,5 @@
 import { add, div, mul, sqrt, square, sub, type Tensor } from '@tensorflow/tfjs-core'
-import { defineOp } from '../op.js'
+import { defineOp, type OpSheet } from '../op.js'
 
 interface Inputs {
   readonly parameter: Tensor
@@ -34,10 +34,8 @@ interface Outputs {
  */
 export const adamW = defineOp<Inputs, Attrs, Outputs>({
   name: 'adamW',
-  equation: 'p \\leftarrow p - \\eta \\left( \\frac{\\hat m}{\\sqrt{\\hat v} + \\epsilon} + \\lambda p \\right)',
   inputs: { parameter: '*N', grad: '*N', m: '*N', v: '*N' },
   outputs: { parameter: '*N', m: '*N', v: '*N' },
-  draw: { v: 'positive' },
   attrs: { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, step: 1, gradScale: 1 },
   reference({ parameter, grad, m, v }, { lr, beta1, beta2, eps, weightDecay, step, gradScale }) {
     const g = mul(grad, gradScale)
@@ -48,10 +46,16 @@ export const adamW = defineOp<Inputs, Attrs, Outputs>({
     return { parameter: sub(mul(parameter, 1 - lr * weightDecay), mul(update, lr)), m: m1, v: v1 }
   },
   gradient: () => ({}),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const adamWSheet: OpSheet<Inputs, Attrs> = {
+  equation: 'p \\leftarrow p - \\eta \\left( \\frac{\\hat m}{\\sqrt{\\hat v} + \\epsilon} + \\lambda p \\right)',
+  draw: { v: 'positive' },
   cost: ({ N = 1 }) => ({ flops: 12 * N, bytes: 28 * N, passes: 1 }),
   examples: [
     { dims: { N: 1 } },
     { dims: { N: 67 }, attrs: { step: 100, weightDecay: 0.1, gradScale: 0.5 } },
     { dims: { N: 65536 }, attrs: { step: 3 } },
   ],
-})
+}

@@ -1,5 +1,5 @@
 import { add, matMul, reshape, sum, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core'
-import { defineOp } from '../op.js'
+import { defineOp, type OpSheet } from '../op.js'
 
 interface Inputs {
   readonly x: Tensor
@@ -15,7 +15,6 @@ const rows = (x: Tensor): Tensor2D => reshape(x, [-1, x.shape[x.rank - 1] as num
  */
 export const affine = defineOp<Inputs, object, { readonly y: Tensor }>({
   name: 'affine',
-  equation: 'y = x W^\\top + b',
   inputs: { x: '...N I', weight: 'O I', bias: '?O' },
   outputs: { y: '...N O' },
   keepOutputs: false,
@@ -32,6 +31,11 @@ export const affine = defineOp<Inputs, object, { readonly y: Tensor }>({
       ...(bias && { bias: sum(dyRows, 0) }),
     }
   },
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const affineSheet: OpSheet<Inputs, object> = {
+  equation: 'y = x W^\\top + b',
   cost: ({ N = 1, I = 1, O = 1 }) => ({ flops: 2 * N * I * O, bytes: 4 * (N * I + I * O + N * O), passes: 1 }),
   examples: [
     { dims: { N: 1, I: 1, O: 1 } },
@@ -41,4 +45,4 @@ export const affine = defineOp<Inputs, object, { readonly y: Tensor }>({
     { dims: { N: 2, I: 64, O: 9 }, omit: ['bias'] },
     { dims: { N: 1024, I: 64, O: 192 } },
   ],
-})
+}

@@ -1,5 +1,5 @@
 import { div, maximum, mul, sqrt, type Tensor } from '@tensorflow/tfjs-core'
-import { defineOp } from '../op.js'
+import { defineOp, type OpSheet } from '../op.js'
 
 /** Slope at 0; that of the square root itself has no bound. */
 const STEEPEST = 1000
@@ -12,13 +12,17 @@ const STEEPEST = 1000
  */
 export const boundedSqrt = defineOp<{ readonly x: Tensor }, object, { readonly y: Tensor }>({
   name: 'boundedSqrt',
-  equation: 'y = \\sqrt{x}, \\quad \\frac{\\partial y}{\\partial x} = \\min\\left(\\frac{1}{2\\sqrt{x}}, 1000\\right)',
   inputs: { x: '*N' },
   outputs: { y: '*N' },
-  draw: { x: 'unit' },
   attrs: {},
   reference: ({ x }) => ({ y: sqrt(x) }),
   gradient: ({ y: dy }, _inputs, { y }) => ({ x: div(dy, maximum(mul(y, 2), 1 / STEEPEST)) }),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const boundedSqrtSheet: OpSheet<{ readonly x: Tensor }, object> = {
+  equation: 'y = \\sqrt{x}, \\quad \\frac{\\partial y}{\\partial x} = \\min\\left(\\frac{1}{2\\sqrt{x}}, 1000\\right)',
+  draw: { x: 'unit' },
   cost: ({ N = 1 }) => ({ flops: N, bytes: 8 * N, passes: 1 }),
   examples: [{ dims: { N: 1 } }, { dims: { N: 7 } }, { dims: { N: 2 ** 16 } }],
-})
+}

@@ -1,5 +1,5 @@
 import { add, clone, mul, neg, reverse, sub, sum, type Tensor, zeros } from '@tensorflow/tfjs-core'
-import { defineOp, type Op } from '../op.js'
+import { defineOp, type Op, type OpSheet } from '../op.js'
 import { delayed, shifted, startingWith, tokenAt } from './along-time.js'
 
 interface Inputs {
@@ -80,11 +80,8 @@ function reference(inputs: Inputs, { reverse: backwards }: Attrs): Outputs {
  */
 export const complexLinearScan: Op<Inputs, Attrs, Outputs> = defineOp({
   name: 'complexLinearScan',
-  equation: 'h_t = a_t \\odot h_{t-1} + b_t, \\quad a_t, b_t, h_t \\in \\mathbb{C}',
   inputs: { ar: 'B T D | D', ai: 'B T D | D', br: 'B T D', bi: 'B T D', h0r: '?B D', h0i: '?B D' },
   outputs: { hr: 'B T D', hi: 'B T D' },
-  // both parts in (0, 0.7) keep the modulus below 1
-  draw: { ar: 'half', ai: 'half' },
   attrs: { reverse: false },
   reference,
   gradient(dys, inputs, { hr, hi }, { reverse: backwards }) {
@@ -111,6 +108,13 @@ export const complexLinearScan: Op<Inputs, Attrs, Outputs> = defineOp({
       ...(inputs.h0i && { h0i }),
     }
   },
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const complexLinearScanSheet: OpSheet<Inputs, Attrs> = {
+  equation: 'h_t = a_t \\odot h_{t-1} + b_t, \\quad a_t, b_t, h_t \\in \\mathbb{C}',
+  // both parts in (0, 0.7) keep the modulus below 1
+  draw: { ar: 'half', ai: 'half' },
   cost: ({ B = 1, T = 1, D = 1 }) => ({ flops: 8 * B * T * D, bytes: 24 * B * T * D, passes: 1 }),
   examples: [
     { dims: { B: 2, T: 1, D: 3 } },
@@ -122,4 +126,4 @@ export const complexLinearScan: Op<Inputs, Attrs, Outputs> = defineOp({
     { dims: { B: 1, T: 1000, D: 9 }, forms: { ar: 'D', ai: 'D' } },
     { dims: { B: 8, T: 1024, D: 128 } },
   ],
-})
+}

@@ -1,5 +1,5 @@
 import { cast, exp, expandDims, logSoftmax, mul, neg, oneHot, sub, sum, type Tensor } from '@tensorflow/tfjs-core'
-import { defineOp } from '../op.js'
+import { defineOp, type OpSheet } from '../op.js'
 
 interface Inputs {
   readonly logits: Tensor
@@ -17,10 +17,8 @@ const chosenOf = (logits: Tensor, targets: Tensor): Tensor =>
  */
 export const crossEntropy = defineOp<Inputs, object, { readonly nll: Tensor }>({
   name: 'crossEntropy',
-  equation: '\\ell_n = \\log \\sum_v e^{x_{nv}} - x_{n y_n}',
   inputs: { logits: 'N V', targets: 'N' },
   outputs: { nll: 'N' },
-  draw: { targets: 'ids' },
   attrs: {},
   reference({ logits, targets }) {
     const chosen = mul(logSoftmax(logits), chosenOf(logits, targets))
@@ -31,6 +29,12 @@ export const crossEntropy = defineOp<Inputs, object, { readonly nll: Tensor }>({
     const residual = sub(probabilities, chosenOf(logits, targets))
     return { logits: mul(expandDims(dy, 1), residual) }
   },
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const crossEntropySheet: OpSheet<Inputs, object> = {
+  equation: '\\ell_n = \\log \\sum_v e^{x_{nv}} - x_{n y_n}',
+  draw: { targets: 'ids' },
   cost: ({ N = 1, V = 1 }) => ({ flops: 4 * N * V, bytes: 4 * N * V, passes: 2 }),
   examples: [{ dims: { N: 1, V: 2 } }, { dims: { N: 5, V: 65 } }, { dims: { N: 1024, V: 96 } }],
-})
+}

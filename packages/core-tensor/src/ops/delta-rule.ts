@@ -11,7 +11,7 @@ import {
   unstack,
   zeros,
 } from '@tensorflow/tfjs-core'
-import { defineOp, differentiated } from '../op.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
 import { logDecays, pairSums, tokenDecays } from './block-decays.js'
 import { type ChunkAttrs, chunked, type StateOutputs, unchunked } from './chunks.js'
 import { unitLowerInverse } from './unit-lower-inverse.js'
@@ -113,7 +113,6 @@ function chunkDecays({ q, logDecay, resets }: Inputs, n: number, C: number): Chu
  */
 export const deltaRule = defineOp<Inputs, ChunkAttrs, StateOutputs>({
   name: 'deltaRule',
-  equation: 'S_t = \\alpha_t (I - \\beta_t k_t k_t^\\top) S_{t-1} + \\beta_t k_t v_t^\\top, \\quad o_t = S_t^\\top q_t',
   inputs: {
     q: 'B T H K',
     k: 'B T H K',
@@ -124,12 +123,17 @@ export const deltaRule = defineOp<Inputs, ChunkAttrs, StateOutputs>({
     state: '?B H K V',
   },
   outputs: { o: 'B T H V', state: 'B H K V' },
-  draw: { k: 'unitVector', beta: 'unit', logDecay: 'logDecay', resets: 'rare' },
   mixes: { values: 'v', output: 'o', carried: ['state'] },
   keepOutputs: false,
   attrs: { chunk: 64, scale: 0 },
   reference,
   gradient: differentiated(reference),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const deltaRuleSheet: OpSheet<Inputs, ChunkAttrs> = {
+  equation: 'S_t = \\alpha_t (I - \\beta_t k_t k_t^\\top) S_{t-1} + \\beta_t k_t v_t^\\top, \\quad o_t = S_t^\\top q_t',
+  draw: { k: 'unitVector', beta: 'unit', logDecay: 'logDecay', resets: 'rare' },
   cost({ B = 1, T = 1, H = 1, K = 1, V = 1 }) {
     return { flops: 7 * B * H * T * K * V, bytes: 4 * B * H * T * (2 * K + 2 * V + 2), passes: 1 }
   },
@@ -144,4 +148,4 @@ export const deltaRule = defineOp<Inputs, ChunkAttrs, StateOutputs>({
     { dims: { B: 1, T: 1000, H: 1, K: 9, V: 3 }, omit: ['state'] },
     { dims: { B: 2, T: 1024, H: 4, K: 32, V: 32 }, omit: ['resets'] },
   ],
-})
+}

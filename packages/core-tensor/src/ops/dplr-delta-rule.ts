@@ -1,5 +1,5 @@
 import { add, exp, matMul, mul, neg, reshape, stack, sum, type Tensor, unstack, zeros } from '@tensorflow/tfjs-core'
-import { defineOp, differentiated } from '../op.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
 import { type BlockDecays, joined, joinedSquares, logDecays, tokenDecays } from './block-decays.js'
 import { type ChunkAttrs, chunked, halves, type StateOutputs, unchunked } from './chunks.js'
 import { unitLowerInverse } from './unit-lower-inverse.js'
@@ -115,7 +115,6 @@ function reference(inputs: DplrDeltaRuleInputs, attrs: ChunkAttrs): StateOutputs
  */
 export const dplrDeltaRule = defineOp<DplrDeltaRuleInputs, ChunkAttrs, StateOutputs>({
   name: 'dplrDeltaRule',
-  equation: 'S_t = (\\mathrm{diag}(\\alpha_t) + b_t a_t^\\top) S_{t-1} + k_t v_t^\\top, \\quad o_t = S_t^\\top q_t',
   inputs: {
     q: 'B T H K',
     k: 'B T H K',
@@ -127,12 +126,17 @@ export const dplrDeltaRule = defineOp<DplrDeltaRuleInputs, ChunkAttrs, StateOutp
     state: '?B H K V',
   },
   outputs: { o: 'B T H V', state: 'B H K V' },
-  draw: { a: 'unitVector', b: 'unitVector', logDecay: 'logDecay', resets: 'rare' },
   mixes: { values: 'v', output: 'o', carried: ['state'] },
   keepOutputs: false,
   attrs: { chunk: 64, scale: 0 },
   reference,
   gradient: differentiated(reference),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const dplrDeltaRuleSheet: OpSheet<DplrDeltaRuleInputs, ChunkAttrs> = {
+  equation: 'S_t = (\\mathrm{diag}(\\alpha_t) + b_t a_t^\\top) S_{t-1} + k_t v_t^\\top, \\quad o_t = S_t^\\top q_t',
+  draw: { a: 'unitVector', b: 'unitVector', logDecay: 'logDecay', resets: 'rare' },
   cost({ B = 1, T = 1, H = 1, K = 1, V = 1 }) {
     return { flops: 9 * B * T * H * K * V, bytes: 4 * B * T * H * (5 * K + 2 * V), passes: 1 }
   },
@@ -148,4 +152,4 @@ export const dplrDeltaRule = defineOp<DplrDeltaRuleInputs, ChunkAttrs, StateOutp
     { dims: { B: 1, T: 1000, H: 1, K: 9, V: 3 }, omit: ['resets'] },
     { dims: { B: 2, T: 1024, H: 4, K: 32, V: 32 }, omit: ['resets'] },
   ],
-})
+}

@@ -1,5 +1,5 @@
 import { gather, type Tensor, type Tensor1D, unsortedSegmentSum } from '@tensorflow/tfjs-core'
-import { defineOp } from '../op.js'
+import { defineOp, type OpSheet } from '../op.js'
 
 interface Inputs {
   readonly table: Tensor
@@ -13,16 +13,20 @@ interface Inputs {
  */
 export const embedding = defineOp<Inputs, object, { readonly y: Tensor }>({
   name: 'embedding',
-  equation: 'y_n = E_{i_n}',
   inputs: { table: 'V D', ids: 'N' },
   outputs: { y: 'N D' },
-  draw: { ids: 'ids' },
   keepOutputs: false,
   attrs: {},
   reference: ({ table, ids }) => ({ y: gather(table, ids) }),
   gradient: ({ y: dy }, { table, ids }) => ({
     table: unsortedSegmentSum(dy, ids as Tensor1D, table.shape[0] as number),
   }),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const embeddingSheet: OpSheet<Inputs, object> = {
+  equation: 'y_n = E_{i_n}',
+  draw: { ids: 'ids' },
   cost: ({ N = 1, D = 1 }) => ({ flops: 0, bytes: 8 * N * D, passes: 1 }),
   examples: [{ dims: { V: 3, D: 5, N: 1 } }, { dims: { V: 7, D: 4, N: 65 } }, { dims: { V: 96, D: 64, N: 1024 } }],
-})
+}

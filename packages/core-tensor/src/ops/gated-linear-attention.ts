@@ -14,7 +14,7 @@ import {
   unstack,
   zeros,
 } from '@tensorflow/tfjs-core'
-import { defineOp, differentiated } from '../op.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
 import { joined, logDecays, tokenDecays } from './block-decays.js'
 import { chunked, halves, unchunked } from './chunks.js'
 
@@ -145,7 +145,6 @@ function reference(inputs: GatedLinearAttentionInputs, attrs: GatedLinearAttenti
  */
 export const gatedLinearAttention = defineOp<GatedLinearAttentionInputs, GatedLinearAttentionAttrs, Outputs>({
   name: 'gatedLinearAttention',
-  equation: 'S_t = \\mathrm{diag}(\\alpha_t) S_{t-1} + k_t v_t^\\top, \\quad o_t = S_t^\\top q_t',
   inputs: {
     q: 'B T G K',
     k: 'B T G K',
@@ -156,12 +155,17 @@ export const gatedLinearAttention = defineOp<GatedLinearAttentionInputs, GatedLi
     state: '?B H K V',
   },
   outputs: { o: 'B T H V', state: 'B H K V' },
-  draw: { logDecay: 'logDecay', resets: 'rare' },
   mixes: { values: 'v', output: 'o', carried: ['state'] },
   keepOutputs: false,
   attrs: { chunk: 64, scale: 0 },
   reference,
   gradient: differentiated(reference),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const gatedLinearAttentionSheet: OpSheet<GatedLinearAttentionInputs, GatedLinearAttentionAttrs> = {
+  equation: 'S_t = \\mathrm{diag}(\\alpha_t) S_{t-1} + k_t v_t^\\top, \\quad o_t = S_t^\\top q_t',
+  draw: { logDecay: 'logDecay', resets: 'rare' },
   cost({ B = 1, T = 1, G = 1, H = 1, K = 1, V = 1, B1 = 1, T1 = 1, K1 = 1 }) {
     const values = B * T * (2 * G * K + 2 * H * V) + B1 * T1 * H * K1
     return { flops: 5 * B * T * H * K * V, bytes: 4 * values, passes: 1 }
@@ -183,4 +187,4 @@ export const gatedLinearAttention = defineOp<GatedLinearAttentionInputs, GatedLi
     { dims: { B: 1, T: 1000, G: 1, H: 1, K: 9, V: 3, B1: 1, T1: 1000, K1: 9 }, omit: ['bonus', 'state'] },
     { dims: { B: 2, T: 1024, G: 4, H: 4, K: 32, V: 32, B1: 2, T1: 1024, K1: 32 }, omit: ['bonus', 'resets'] },
   ],
-})
+}

@@ -1,5 +1,5 @@
 import { add, div, erf, exp, mul, square, type Tensor } from '@tensorflow/tfjs-core'
-import { defineOp } from '../op.js'
+import { defineOp, type OpSheet } from '../op.js'
 
 interface Inputs {
   readonly x: Tensor
@@ -14,7 +14,6 @@ const below = (x: Tensor): Tensor => mul(add(erf(div(x, Math.SQRT2)), 1), 0.5)
  */
 export const geluOp = defineOp<Inputs, object, { readonly y: Tensor }>({
   name: 'gelu',
-  equation: 'y = x \\, \\Phi(x)',
   inputs: { x: '*N' },
   outputs: { y: '*N' },
   keepOutputs: false,
@@ -24,6 +23,11 @@ export const geluOp = defineOp<Inputs, object, { readonly y: Tensor }>({
     const density = mul(exp(mul(square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI))
     return { x: mul(dy, add(below(x), mul(x, density))) }
   },
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const geluOpSheet: OpSheet<Inputs, object> = {
+  equation: 'y = x \\, \\Phi(x)',
   cost: ({ N = 1 }) => ({ flops: 20 * N, bytes: 8 * N, passes: 1 }),
   examples: [{ dims: { N: 1 } }, { dims: { N: 65 } }, { dims: { N: 131072 } }],
-})
+}

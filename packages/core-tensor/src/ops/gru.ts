@@ -1,5 +1,5 @@
 import { add, matMul, mul, sigmoid, split, sub, type Tensor, tanh, zeros } from '@tensorflow/tfjs-core'
-import { defineOp, differentiated } from '../op.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
 import { type LoopGaps, tokenLoop } from './token-loop.js'
 
 interface Inputs extends LoopGaps {
@@ -40,14 +40,18 @@ function reference({ projected, weight, bias, h0, ...gaps }: Inputs): { h: Tenso
  */
 export const gru = defineOp<Inputs, object, { readonly h: Tensor }>({
   name: 'gru',
-  equation:
-    'n_t = \\tanh(x^n_t + r_t \\odot (U_n h_{t-1} + b_n)), \\quad h_t = (1 - z_t) \\odot n_t + z_t \\odot h_{t-1}',
   inputs: { projected: 'B T P', weight: 'P E', bias: '?P', resets: '?B T', mask: '?B T', h0: '?B E' },
   outputs: { h: 'B T E' },
-  draw: { resets: 'rare', mask: 'mask' },
   attrs: {},
   reference,
   gradient: differentiated(reference),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const gruSheet: OpSheet<Inputs, object> = {
+  equation:
+    'n_t = \\tanh(x^n_t + r_t \\odot (U_n h_{t-1} + b_n)), \\quad h_t = (1 - z_t) \\odot n_t + z_t \\odot h_{t-1}',
+  draw: { resets: 'rare', mask: 'mask' },
   cost: ({ B = 1, T = 1, E = 1 }) => ({ flops: 6 * B * T * E * E, bytes: 16 * B * T * E, passes: T }),
   examples: [
     { dims: { B: 2, T: 1, P: 9, E: 3 } },
@@ -57,4 +61,4 @@ export const gru = defineOp<Inputs, object, { readonly h: Tensor }>({
     { dims: { B: 3, T: 33, P: 42, E: 14 } },
     { dims: { B: 8, T: 128, P: 384, E: 128 }, omit: ['resets', 'mask', 'h0'] },
   ],
-})
+}

@@ -1,5 +1,5 @@
 import { add, mean, mul, rsqrt, square, sub, type Tensor } from '@tensorflow/tfjs-core'
-import { defineOp } from '../op.js'
+import { defineOp, type OpSheet } from '../op.js'
 import { sumOverRows } from './rms-norm.js'
 
 interface Inputs {
@@ -24,7 +24,6 @@ function normalise(x: Tensor, eps: number): { normed: Tensor; inverse: Tensor } 
  */
 export const layerNorm = defineOp<Inputs, Attrs, { readonly y: Tensor }>({
   name: 'layerNorm',
-  equation: 'y = \\frac{x - \\mathrm{mean}(x)}{\\sqrt{\\mathrm{var}(x) + \\epsilon}} \\odot w + b',
   inputs: { x: '...N D', weight: '?D', bias: '?D' },
   outputs: { y: '...N D' },
   keepOutputs: false,
@@ -44,6 +43,11 @@ export const layerNorm = defineOp<Inputs, Attrs, { readonly y: Tensor }>({
       ...(bias && { bias: sumOverRows(dy) }),
     }
   },
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const layerNormSheet: OpSheet<Inputs, Attrs> = {
+  equation: 'y = \\frac{x - \\mathrm{mean}(x)}{\\sqrt{\\mathrm{var}(x) + \\epsilon}} \\odot w + b',
   cost: ({ N = 1, D = 1 }) => ({ flops: 8 * N * D, bytes: 8 * N * D, passes: 1 }),
   examples: [
     { dims: { N: 2, D: 3 } },
@@ -51,4 +55,4 @@ export const layerNorm = defineOp<Inputs, Attrs, { readonly y: Tensor }>({
     { dims: { N: 65, D: 33 }, attrs: { eps: 1e-3 }, omit: ['bias'] },
     { dims: { N: 2048, D: 128 } },
   ],
-})
+}

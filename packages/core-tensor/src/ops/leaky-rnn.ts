@@ -1,5 +1,5 @@
 import { add, matMul, mul, sub, type Tensor, tanh, zeros } from '@tensorflow/tfjs-core'
-import { defineOp, differentiated } from '../op.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
 import { type LoopGaps, tokenLoop } from './token-loop.js'
 
 interface Inputs extends LoopGaps {
@@ -36,13 +36,17 @@ function reference({ projected, weight, h0, ...gaps }: Inputs, { leak }: Attrs):
  */
 export const leakyRnn = defineOp<Inputs, Attrs, { readonly h: Tensor }>({
   name: 'leakyRnn',
-  equation: 'h_t = (1 - a) h_{t-1} + a \\tanh(x_t + U h_{t-1})',
   inputs: { projected: 'B T E', weight: 'E E', resets: '?B T', mask: '?B T', h0: '?B E' },
   outputs: { h: 'B T E' },
-  draw: { resets: 'rare', mask: 'mask' },
   attrs: { leak: 1 },
   reference,
   gradient: differentiated(reference),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const leakyRnnSheet: OpSheet<Inputs, Attrs> = {
+  equation: 'h_t = (1 - a) h_{t-1} + a \\tanh(x_t + U h_{t-1})',
+  draw: { resets: 'rare', mask: 'mask' },
   cost: ({ B = 1, T = 1, E = 1 }) => ({ flops: 2 * B * T * E * E, bytes: 8 * B * T * E, passes: T }),
   examples: [
     { dims: { B: 2, T: 1, E: 3 } },
@@ -51,4 +55,4 @@ export const leakyRnn = defineOp<Inputs, Attrs, { readonly h: Tensor }>({
     { dims: { B: 2, T: 33, E: 14 }, attrs: { leak: 0.9 } },
     { dims: { B: 8, T: 128, E: 128 }, attrs: { leak: 0.3 }, omit: ['resets', 'mask', 'h0'] },
   ],
-})
+}

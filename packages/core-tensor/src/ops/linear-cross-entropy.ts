@@ -23,7 +23,7 @@ import {
   unsortedSegmentSum,
   where,
 } from '@tensorflow/tfjs-core'
-import { defineOp } from '../op.js'
+import { defineOp, type OpSheet } from '../op.js'
 import { stopGradient } from '../state.js'
 import { assembled, joined, pieceOf, type Span, Sums, spans } from './blocks.js'
 
@@ -91,10 +91,8 @@ function logSum(inputs: Inputs, rows: Span, vocabulary: readonly Span[]): Tensor
  */
 export const linearCrossEntropy = defineOp<Inputs, Attrs, Outputs>({
   name: 'linearCrossEntropy',
-  equation: '\\ell_n = \\log \\sum_v e^{w_v \\cdot h_n + b_v} - w_{y_n} \\cdot h_n - b_{y_n}',
   inputs: { hidden: 'N D', weight: 'V D', bias: '?V', targets: 'N' },
   outputs: { nll: 'N', lse: 'N' },
-  draw: { targets: 'ids' },
   attrs: { tokens: 256, words: 4096 },
   reference,
   gradient(dys, inputs, { lse }, { tokens, words }) {
@@ -148,6 +146,12 @@ export const linearCrossEntropy = defineOp<Inputs, Attrs, Outputs>({
       ...(bias && { bias: all('bias', wordPieces, (n) => [n]) }),
     }
   },
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const linearCrossEntropySheet: OpSheet<Inputs, Attrs> = {
+  equation: '\\ell_n = \\log \\sum_v e^{w_v \\cdot h_n + b_v} - w_{y_n} \\cdot h_n - b_{y_n}',
+  draw: { targets: 'ids' },
   cost: ({ N = 1, D = 1, V = 1 }) => ({ flops: 2 * N * V * D, bytes: 4 * (N * D + V * D), passes: 1 }),
   examples: [
     { dims: { N: 1, D: 2, V: 3 }, attrs: { words: 2 } },
@@ -155,4 +159,4 @@ export const linearCrossEntropy = defineOp<Inputs, Attrs, Outputs>({
     { dims: { N: 65, D: 4, V: 7 }, attrs: { tokens: 64 }, omit: ['bias'] },
     { dims: { N: 300, D: 64, V: 1000 }, omit: ['bias'] },
   ],
-})
+}

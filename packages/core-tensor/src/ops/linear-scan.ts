@@ -1,5 +1,5 @@
 import { add, clone, mul, reverse, type Tensor, zeros } from '@tensorflow/tfjs-core'
-import { defineOp, type Op } from '../op.js'
+import { defineOp, type Op, type OpSheet } from '../op.js'
 import { delayed, shifted, startingWith, tokenAt } from './along-time.js'
 
 interface Inputs {
@@ -38,10 +38,8 @@ function reference({ a, b, h0 }: Inputs, { reverse: backwards }: Attrs): { h: Te
  */
 export const linearScan: Op<Inputs, Attrs, { readonly h: Tensor }> = defineOp({
   name: 'linearScan',
-  equation: 'h_t = a_t \\odot h_{t-1} + b_t',
   inputs: { a: 'B T D', b: 'B T D', h0: '?B D' },
   outputs: { h: 'B T D' },
-  draw: { a: 'unit' },
   mixes: { values: 'b', output: 'h', carried: ['h0'] },
   attrs: { reverse: false },
   reference,
@@ -59,6 +57,12 @@ export const linearScan: Op<Inputs, Attrs, { readonly h: Tensor }> = defineOp({
       ...(h0 && { h0: mul(tokenAt(a, first), tokenAt(g, first)) }),
     }
   },
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const linearScanSheet: OpSheet<Inputs, Attrs> = {
+  equation: 'h_t = a_t \\odot h_{t-1} + b_t',
+  draw: { a: 'unit' },
   cost: ({ B = 1, T = 1, D = 1 }) => ({ flops: 2 * B * T * D, bytes: 12 * B * T * D, passes: 1 }),
   examples: [
     { dims: { B: 2, T: 1, D: 3 } },
@@ -69,4 +73,4 @@ export const linearScan: Op<Inputs, Attrs, { readonly h: Tensor }> = defineOp({
     { dims: { B: 1, T: 1000, D: 33 } },
     { dims: { B: 8, T: 1024, D: 256 } },
   ],
-})
+}

@@ -1,5 +1,5 @@
 import { add, matMul, mul, sigmoid, split, type Tensor, tanh, zeros } from '@tensorflow/tfjs-core'
-import { defineOp, differentiated } from '../op.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
 import { type LoopGaps, tokenLoop } from './token-loop.js'
 
 interface Inputs extends LoopGaps {
@@ -41,13 +41,17 @@ function reference({ projected, weight, bias, h0, c0, ...gaps }: Inputs): Output
  */
 export const lstm = defineOp<Inputs, object, Outputs>({
   name: 'lstm',
-  equation: 'c_t = f_t \\odot c_{t-1} + i_t \\odot g_t, \\quad h_t = o_t \\odot \\tanh(c_t)',
   inputs: { projected: 'B T P', weight: 'P E', bias: '?P', resets: '?B T', mask: '?B T', h0: '?B E', c0: '?B E' },
   outputs: { h: 'B T E', c: 'B T E' },
-  draw: { resets: 'rare', mask: 'mask' },
   attrs: {},
   reference,
   gradient: differentiated(reference),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const lstmSheet: OpSheet<Inputs, object> = {
+  equation: 'c_t = f_t \\odot c_{t-1} + i_t \\odot g_t, \\quad h_t = o_t \\odot \\tanh(c_t)',
+  draw: { resets: 'rare', mask: 'mask' },
   cost: ({ B = 1, T = 1, E = 1 }) => ({ flops: 8 * B * T * E * E, bytes: 24 * B * T * E, passes: T }),
   examples: [
     { dims: { B: 2, T: 1, P: 12, E: 3 } },
@@ -57,4 +61,4 @@ export const lstm = defineOp<Inputs, object, Outputs>({
     { dims: { B: 3, T: 33, P: 56, E: 14 } },
     { dims: { B: 8, T: 128, P: 512, E: 128 }, omit: ['resets', 'mask', 'h0', 'c0'] },
   ],
-})
+}

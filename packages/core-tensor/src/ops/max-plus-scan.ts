@@ -12,7 +12,7 @@ import {
   type Tensor,
   zeros,
 } from '@tensorflow/tfjs-core'
-import { defineOp } from '../op.js'
+import { defineOp, type OpSheet } from '../op.js'
 import { delayed, shifted, tokenAt } from './along-time.js'
 import { linearScan } from './linear-scan.js'
 
@@ -55,7 +55,6 @@ function reference({ a, b, m0 }: Inputs): { m: Tensor } {
  */
 export const maxPlusScan = defineOp<Inputs, object, { readonly m: Tensor }>({
   name: 'maxPlusScan',
-  equation: 'm_t = \\max(a_t + m_{t-1},\\ b_t)',
   inputs: { a: 'B T D', b: 'B T D', m0: '?B D' },
   outputs: { m: 'B T D' },
   attrs: {},
@@ -67,6 +66,11 @@ export const maxPlusScan = defineOp<Inputs, object, { readonly m: Tensor }>({
     const da = mul(carried, g)
     return { a: da, b: sub(g, da), ...(m0 && { m0: tokenAt(da, 0) }) }
   },
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const maxPlusScanSheet: OpSheet<Inputs, object> = {
+  equation: 'm_t = \\max(a_t + m_{t-1},\\ b_t)',
   cost: ({ B = 1, T = 1, D = 1 }) => ({ flops: 2 * B * T * D, bytes: 12 * B * T * D, passes: 1 }),
   examples: [
     { dims: { B: 2, T: 1, D: 3 } },
@@ -77,4 +81,4 @@ export const maxPlusScan = defineOp<Inputs, object, { readonly m: Tensor }>({
     { dims: { B: 1, T: 1000, D: 3 } },
     { dims: { B: 8, T: 1024, D: 64 } },
   ],
-})
+}

@@ -1,5 +1,5 @@
 import { add, minimum, mul, neg, relu, sigmoid, split, type Tensor } from '@tensorflow/tfjs-core'
-import { defineOp, differentiated } from '../op.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
 import { linearScan } from './linear-scan.js'
 
 interface Inputs {
@@ -27,12 +27,16 @@ function reference({ projected, h0 }: Inputs): { h: Tensor } {
  */
 export const minGru = defineOp<Inputs, object, { readonly h: Tensor }>({
   name: 'minGru',
-  equation: 'h_t = (1 - z_t) \\odot h_{t-1} + z_t \\odot g(c_t), \\quad z_t = \\sigma(k_t)',
   inputs: { projected: 'B T P', h0: '?B E' },
   outputs: { h: 'B T E' },
   attrs: {},
   reference,
   gradient: differentiated(reference),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const minGruSheet: OpSheet<Inputs, object> = {
+  equation: 'h_t = (1 - z_t) \\odot h_{t-1} + z_t \\odot g(c_t), \\quad z_t = \\sigma(k_t)',
   cost: ({ B = 1, T = 1, E = 1 }) => ({ flops: 30 * B * T * E, bytes: 12 * B * T * E, passes: 1 }),
   examples: [
     { dims: { B: 2, T: 1, P: 6, E: 3 } },
@@ -41,4 +45,4 @@ export const minGru = defineOp<Inputs, object, { readonly h: Tensor }>({
     { dims: { B: 1, T: 65, P: 66, E: 33 }, omit: ['h0'] },
     { dims: { B: 8, T: 256, P: 256, E: 128 } },
   ],
-})
+}

@@ -1,5 +1,5 @@
 import { add, div, mean, mul, reshape, rsqrt, square, sub, sum, type Tensor } from '@tensorflow/tfjs-core'
-import { defineOp } from '../op.js'
+import { defineOp, type OpSheet } from '../op.js'
 
 interface Inputs {
   readonly x: Tensor
@@ -22,7 +22,6 @@ export const sumOverRows = (x: Tensor): Tensor => sum(reshape(x, [-1, x.shape[x.
  */
 export const rmsNorm = defineOp<Inputs, Attrs, { readonly y: Tensor }>({
   name: 'rmsNorm',
-  equation: 'y = \\frac{x}{\\sqrt{\\mathrm{mean}(x^2) + \\epsilon}} \\odot w',
   inputs: { x: '...N D', weight: '?D' },
   outputs: { y: '...N D' },
   keepOutputs: false,
@@ -40,6 +39,11 @@ export const rmsNorm = defineOp<Inputs, Attrs, { readonly y: Tensor }>({
       ...(weight && { weight: sumOverRows(mul(dy, normed)) }),
     }
   },
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const rmsNormSheet: OpSheet<Inputs, Attrs> = {
+  equation: 'y = \\frac{x}{\\sqrt{\\mathrm{mean}(x^2) + \\epsilon}} \\odot w',
   cost: ({ N = 1, D = 1 }) => ({ flops: 4 * N * D, bytes: 8 * N * D, passes: 1 }),
   examples: [
     { dims: { N: 1, D: 1 } },
@@ -47,4 +51,4 @@ export const rmsNorm = defineOp<Inputs, Attrs, { readonly y: Tensor }>({
     { dims: { N: 65, D: 33 }, attrs: { eps: 1e-3 } },
     { dims: { N: 2048, D: 128 } },
   ],
-})
+}

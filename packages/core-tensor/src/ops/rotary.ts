@@ -11,7 +11,7 @@ import {
   type Tensor,
   unstack,
 } from '@tensorflow/tfjs-core'
-import { defineOp, type Op } from '../op.js'
+import { defineOp, type Op, type OpSheet } from '../op.js'
 
 interface Inputs {
   readonly x: Tensor
@@ -49,8 +49,6 @@ function reference({ x, cos, sin }: Inputs, { layout }: Attrs): { y: Tensor } {
  */
 export const rotary: Op<Inputs, Attrs, { readonly y: Tensor }> = defineOp({
   name: 'rotary',
-  equation:
-    "(x_m, x_{m'}) \\leftarrow (x_m \\cos\\theta - x_{m'} \\sin\\theta,\\; x_{m'} \\cos\\theta + x_m \\sin\\theta)",
   inputs: { x: 'B T H K', cos: 'X T R', sin: 'X T R' },
   outputs: { y: 'B T H K' },
   keepOutputs: false,
@@ -58,6 +56,12 @@ export const rotary: Op<Inputs, Attrs, { readonly y: Tensor }> = defineOp({
   reference,
   // turning back is turning by the opposite angle
   gradient: ({ y: dy }, { cos, sin }, _outputs, attrs) => ({ x: rotary({ x: dy, cos, sin: neg(sin) }, attrs).y }),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const rotarySheet: OpSheet<Inputs, Attrs> = {
+  equation:
+    "(x_m, x_{m'}) \\leftarrow (x_m \\cos\\theta - x_{m'} \\sin\\theta,\\; x_{m'} \\cos\\theta + x_m \\sin\\theta)",
   cost: ({ B = 1, T = 1, H = 1, K = 1 }) => ({ flops: 3 * B * T * H * K, bytes: 8 * B * T * H * K, passes: 1 }),
   examples: [
     { dims: { B: 2, T: 1, H: 1, K: 2, R: 1, X: 1 } },
@@ -66,4 +70,4 @@ export const rotary: Op<Inputs, Attrs, { readonly y: Tensor }> = defineOp({
     { dims: { B: 1, T: 3, H: 2, K: 7, R: 2, X: 1 }, attrs: { layout: 'interleaved' } },
     { dims: { B: 4, T: 256, H: 4, K: 32, R: 16, X: 1 } },
   ],
-})
+}

@@ -11,7 +11,7 @@ import {
   sum,
   type Tensor,
 } from '@tensorflow/tfjs-core'
-import { defineOp, differentiated } from '../op.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
 import { tokenAt } from './along-time.js'
 import { linearScan } from './linear-scan.js'
 
@@ -69,8 +69,6 @@ function reference({ u, delta, A, Bt, C, skip, deltaBias, z, resets, state }: In
  */
 export const selectiveScan = defineOp<Inputs, object, Outputs>({
   name: 'selectiveScan',
-  equation:
-    'x_t = e^{\\Delta_t A} x_{t-1} + \\Delta_t B_t u_t, \\quad y_t = (C_t^\\top x_t + D u_t) \\odot \\mathrm{silu}(z_t), \\quad \\Delta_t = \\mathrm{softplus}(\\delta_t + b)',
   inputs: {
     u: 'B T D',
     delta: 'B T D',
@@ -84,12 +82,18 @@ export const selectiveScan = defineOp<Inputs, object, Outputs>({
     state: '?B D N',
   },
   outputs: { y: 'B T D', state: 'B D N' },
-  draw: { A: 'logDecay', resets: 'rare' },
   mixes: { values: 'u', output: 'y', carried: ['state'] },
   keepOutputs: false,
   attrs: {},
   reference,
   gradient: differentiated(reference),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const selectiveScanSheet: OpSheet<Inputs, object> = {
+  equation:
+    'x_t = e^{\\Delta_t A} x_{t-1} + \\Delta_t B_t u_t, \\quad y_t = (C_t^\\top x_t + D u_t) \\odot \\mathrm{silu}(z_t), \\quad \\Delta_t = \\mathrm{softplus}(\\delta_t + b)',
+  draw: { A: 'logDecay', resets: 'rare' },
   cost: ({ B = 1, T = 1, D = 1, N = 1 }) => ({
     flops: 7 * B * T * D * N + 10 * B * T * D,
     bytes: 4 * B * T * (4 * D + 2 * N),
@@ -105,4 +109,4 @@ export const selectiveScan = defineOp<Inputs, object, Outputs>({
     { dims: { B: 1, T: 1000, D: 2, N: 2 }, omit: ['deltaBias', 'resets'] },
     { dims: { B: 4, T: 512, D: 256, N: 16 }, omit: ['resets'] },
   ],
-})
+}

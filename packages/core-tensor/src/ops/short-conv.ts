@@ -1,5 +1,5 @@
 import { add, concat, mul, reshape, slice, type Tensor, zeros } from '@tensorflow/tfjs-core'
-import { defineOp, differentiated } from '../op.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
 
 interface Inputs {
   readonly x: Tensor
@@ -33,13 +33,17 @@ function reference({ x, weight, bias, tail }: Inputs): Outputs {
  */
 export const shortConv = defineOp<Inputs, object, Outputs>({
   name: 'shortConv',
-  equation: 'y_t = b + \\sum_{j=0}^{W-1} w_j \\odot x_{t-(W-1)+j}',
   inputs: { x: 'B T D', weight: 'D W', bias: '?D', tail: '?B P D' },
   outputs: { y: 'B T D', tail: 'B P D' },
   keepOutputs: false,
   attrs: {},
   reference,
   gradient: differentiated(reference),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const shortConvSheet: OpSheet<Inputs, object> = {
+  equation: 'y_t = b + \\sum_{j=0}^{W-1} w_j \\odot x_{t-(W-1)+j}',
   cost: ({ B = 1, T = 1, D = 1, W = 4 }) => ({ flops: 2 * B * T * D * W, bytes: 8 * B * T * D, passes: 1 }),
   examples: [
     { dims: { B: 2, T: 1, D: 3, W: 4, P: 3 } },
@@ -47,4 +51,4 @@ export const shortConv = defineOp<Inputs, object, Outputs>({
     { dims: { B: 2, T: 65, D: 9, W: 4, P: 3 }, omit: ['bias', 'tail'] },
     { dims: { B: 8, T: 256, D: 128, W: 4, P: 3 } },
   ],
-})
+}

@@ -18,7 +18,7 @@ import {
   transpose,
   zeros,
 } from '@tensorflow/tfjs-core'
-import { defineOp, differentiated } from '../op.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
 import { type LoopGaps, tokenLoop } from './token-loop.js'
 
 interface Inputs extends LoopGaps {
@@ -82,8 +82,6 @@ function reference({ projected, weight, bias, h0, c0, n0, m0, ...gaps }: Inputs)
  */
 export const slstm = defineOp<Inputs, object, Outputs>({
   name: 'slstm',
-  equation:
-    'c_t = e^{m_{t-1} + \\ln \\sigma(f) - m_t} c_{t-1} + e^{i - m_t} \\tanh(z), \\quad h_t = \\sigma(o) \\odot c_t / n_t',
   inputs: {
     projected: 'B T P',
     weight: 'H G K',
@@ -96,10 +94,16 @@ export const slstm = defineOp<Inputs, object, Outputs>({
     m0: '?B E',
   },
   outputs: { h: 'B T E', c: 'B T E', n: 'B T E', m: 'B T E' },
-  draw: { resets: 'rare', mask: 'mask', n0: 'positive' },
   attrs: {},
   reference,
   gradient: differentiated(reference),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const slstmSheet: OpSheet<Inputs, object> = {
+  equation:
+    'c_t = e^{m_{t-1} + \\ln \\sigma(f) - m_t} c_{t-1} + e^{i - m_t} \\tanh(z), \\quad h_t = \\sigma(o) \\odot c_t / n_t',
+  draw: { resets: 'rare', mask: 'mask', n0: 'positive' },
   cost: ({ B = 1, T = 1, H = 1, K = 1 }) => ({
     flops: 8 * B * T * H * K * K,
     bytes: 32 * B * T * H * K,
@@ -112,4 +116,4 @@ export const slstm = defineOp<Inputs, object, Outputs>({
     { dims: { B: 2, T: 17, H: 2, K: 4, G: 16, P: 32, E: 8 }, omit: ['h0', 'c0', 'n0', 'm0'] },
     { dims: { B: 8, T: 128, H: 4, K: 32, G: 128, P: 512, E: 128 }, omit: ['resets', 'mask', 'h0', 'c0', 'n0', 'm0'] },
   ],
-})
+}

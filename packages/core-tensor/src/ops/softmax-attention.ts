@@ -1,4 +1,4 @@
-import { defineOp } from '../op.js'
+import { defineOp, type OpSheet } from '../op.js'
 import { gradient } from './softmax-attention-gradient.js'
 import { type AttentionOutputs, reference } from './softmax-attention-reference.js'
 import type { AttentionAttrs, AttentionInputs } from './softmax-attention-tiles.js'
@@ -24,7 +24,6 @@ import type { AttentionAttrs, AttentionInputs } from './softmax-attention-tiles.
  */
 export const softmaxAttention = defineOp<AttentionInputs, AttentionAttrs, AttentionOutputs>({
   name: 'softmaxAttention',
-  equation: 'o_i = \\sum_j \\mathrm{softmax}_j\\!\\left(\\tfrac{q_i \\cdot k_j}{\\sqrt{K}} + b_{ij}\\right) v_j',
   inputs: {
     q: 'B T H K',
     k: 'B S G K',
@@ -39,6 +38,15 @@ export const softmaxAttention = defineOp<AttentionInputs, AttentionAttrs, Attent
     keyDocuments: '?B S',
   },
   outputs: { o: 'B T H V', lse: 'B H T' },
+  mixes: { values: 'v', output: 'o', carried: [] },
+  attrs: { causal: true, window: 0, sinks: 0, scale: 0, softCap: 0, ahead: 0, block: 256 },
+  reference,
+  gradient,
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const softmaxAttentionSheet: OpSheet<AttentionInputs, AttentionAttrs> = {
+  equation: 'o_i = \\sum_j \\mathrm{softmax}_j\\!\\left(\\tfrac{q_i \\cdot k_j}{\\sqrt{K}} + b_{ij}\\right) v_j',
   draw: {
     slopes: 'unit',
     logForget: 'logDecay',
@@ -46,10 +54,6 @@ export const softmaxAttention = defineOp<AttentionInputs, AttentionAttrs, Attent
     queryDocuments: 'few',
     keyDocuments: 'few',
   },
-  mixes: { values: 'v', output: 'o', carried: [] },
-  attrs: { causal: true, window: 0, sinks: 0, scale: 0, softCap: 0, ahead: 0, block: 256 },
-  reference,
-  gradient,
   cost: ({ B = 1, T = 1, S = 1, H = 1, K = 1, V = 1, G = 1 }, { causal, window }) => {
     // pairs of a query and a key that it sees
     const pairs = window > 0 ? T * Math.min(window, S) : causal ? T * (S - (T - 1) / 2) : T * S
@@ -107,7 +111,7 @@ export const softmaxAttention = defineOp<AttentionInputs, AttentionAttrs, Attent
     },
     { dims: { B: 2, T: 256, S: 256, H: 4, G: 2, K: 16, V: 16 }, omit: only() },
   ],
-})
+}
 
 /** The optional inputs without those named: what an example leaves out. */
 function only(...kept: string[]): string[] {

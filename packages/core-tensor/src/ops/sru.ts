@@ -1,5 +1,5 @@
 import { add, concat, mul, sigmoid, split, sub, type Tensor, zeros } from '@tensorflow/tfjs-core'
-import { defineOp, differentiated } from '../op.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
 import { type LoopGaps, tokenLoop } from './token-loop.js'
 
 interface Inputs extends LoopGaps {
@@ -33,13 +33,17 @@ function reference({ candidate, forget, peephole, c0, ...gaps }: Inputs): { c: T
  */
 export const sru = defineOp<Inputs, object, { readonly c: Tensor }>({
   name: 'sru',
-  equation: 'f_t = \\sigma(k_t + v \\odot c_{t-1}), \\quad c_t = f_t \\odot c_{t-1} + (1 - f_t) \\odot u_t',
   inputs: { candidate: 'B T E', forget: 'B T E', peephole: 'E', resets: '?B T', mask: '?B T', c0: '?B E' },
   outputs: { c: 'B T E' },
-  draw: { resets: 'rare', mask: 'mask' },
   attrs: {},
   reference,
   gradient: differentiated(reference),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const sruSheet: OpSheet<Inputs, object> = {
+  equation: 'f_t = \\sigma(k_t + v \\odot c_{t-1}), \\quad c_t = f_t \\odot c_{t-1} + (1 - f_t) \\odot u_t',
+  draw: { resets: 'rare', mask: 'mask' },
   cost: ({ B = 1, T = 1, E = 1 }) => ({ flops: 12 * B * T * E, bytes: 12 * B * T * E, passes: 1 }),
   examples: [
     { dims: { B: 2, T: 1, E: 3 } },
@@ -48,4 +52,4 @@ export const sru = defineOp<Inputs, object, { readonly c: Tensor }>({
     { dims: { B: 2, T: 33, E: 14 } },
     { dims: { B: 8, T: 256, E: 128 }, omit: ['resets', 'mask', 'c0'] },
   ],
-})
+}

@@ -24,7 +24,7 @@ import {
   unstack,
   zeros,
 } from '@tensorflow/tfjs-core'
-import { defineOp, differentiated } from '../op.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
 import { flags } from './along-time.js'
 
 interface Inputs {
@@ -163,8 +163,6 @@ function reference(inputs: Inputs, { addressing }: Attrs): Outputs {
  */
 export const turingMemory = defineOp<Inputs, Attrs, Outputs>({
   name: 'turingMemory',
-  equation:
-    'w = \\mathrm{softmax}_i(\\beta \\cos(k, M_i)), \\quad r_t = w^\\top M_{t-1}, \\quad M_t = M_{t-1} \\odot (1 - v e^\\top) + v a^\\top',
   inputs: {
     projected: 'B T P',
     weight: 'P C',
@@ -176,11 +174,17 @@ export const turingMemory = defineOp<Inputs, Attrs, Outputs>({
     mask: '?B T',
   },
   outputs: { reads: 'B T C', memoryAfter: 'B N C', readWeightsAfter: 'B N', writeWeightsAfter: 'B N' },
-  draw: { resets: 'rare', mask: 'mask', readWeights: 'unit', writeWeights: 'unit' },
   keepOutputs: false,
   attrs: { addressing: 'content' },
   reference,
   gradient: differentiated(reference),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const turingMemorySheet: OpSheet<Inputs, Attrs> = {
+  equation:
+    'w = \\mathrm{softmax}_i(\\beta \\cos(k, M_i)), \\quad r_t = w^\\top M_{t-1}, \\quad M_t = M_{t-1} \\odot (1 - v e^\\top) + v a^\\top',
+  draw: { resets: 'rare', mask: 'mask', readWeights: 'unit', writeWeights: 'unit' },
   cost: ({ B = 1, T = 1, N = 1, C = 1 }) => ({ flops: 12 * B * T * N * C, bytes: 8 * B * T * N * C, passes: T }),
   examples: [
     { dims: { B: 2, T: 1, P: 20, N: 4, C: 2 } },
@@ -188,4 +192,4 @@ export const turingMemory = defineOp<Inputs, Attrs, Outputs>({
     { dims: { B: 2, T: 5, P: 24, N: 6, C: 3 }, attrs: { addressing: 'full' } },
     { dims: { B: 4, T: 16, P: 92, N: 32, C: 20 }, omit: ['resets', 'mask'] },
   ],
-})
+}

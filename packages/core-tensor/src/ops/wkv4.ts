@@ -15,7 +15,7 @@ import {
   type Tensor,
   zeros,
 } from '@tensorflow/tfjs-core'
-import { defineOp, differentiated } from '../op.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
 import { delayed, flags, tokenAt } from './along-time.js'
 import type { LoopGaps } from './token-loop.js'
 
@@ -128,8 +128,6 @@ function reference(inputs: Inputs): Outputs {
  */
 export const wkv4 = defineOp<Inputs, object, Outputs>({
   name: 'wkv4',
-  equation:
-    'y_t = \\frac{\\sum_{i<t} e^{(t-1-i)w + k_i} v_i + e^{u + k_t} v_t}{\\sum_{i<t} e^{(t-1-i)w + k_i} + e^{u + k_t}}, \\quad w = -e^{d}',
   inputs: {
     k: 'B T D',
     v: 'B T D',
@@ -142,12 +140,18 @@ export const wkv4 = defineOp<Inputs, object, Outputs>({
     max: '?B D',
   },
   outputs: { y: 'B T D', num: 'B D', den: 'B D', max: 'B D' },
-  draw: { resets: 'rare', mask: 'mask', den: 'positive' },
   mixes: { values: 'v', output: 'y', carried: ['num'] },
   keepOutputs: false,
   attrs: {},
   reference,
   gradient: differentiated(reference),
+})
+
+/** What the laws, the self-test and the bench go by. */
+export const wkv4Sheet: OpSheet<Inputs, object> = {
+  equation:
+    'y_t = \\frac{\\sum_{i<t} e^{(t-1-i)w + k_i} v_i + e^{u + k_t} v_t}{\\sum_{i<t} e^{(t-1-i)w + k_i} + e^{u + k_t}}, \\quad w = -e^{d}',
+  draw: { resets: 'rare', mask: 'mask', den: 'positive' },
   cost: ({ B = 1, T = 1, D = 1 }) => ({ flops: 90 * B * T * D, bytes: 12 * B * T * D, passes: 1 }),
   examples: [
     { dims: { B: 2, T: 1, D: 3 } },
@@ -159,4 +163,4 @@ export const wkv4 = defineOp<Inputs, object, Outputs>({
     { dims: { B: 1, T: 1000, D: 4 }, omit: ['resets', 'mask'] },
     { dims: { B: 8, T: 512, D: 256 }, omit: ['resets', 'mask', 'num', 'den', 'max'] },
   ],
-})
+}
