@@ -23,6 +23,12 @@ describeMixer(
 )
 
 describeMixer(
+  'LandmarkAttention, two blocks retrieved, near positions',
+  (seed) => new LandmarkAttention({ ...options, block: 1, retrieved: 2, positions: 'near' }, new Rng(seed)),
+  D,
+)
+
+describeMixer(
   'LandmarkAttention, four queries at a time',
   (seed) => new LandmarkAttention({ ...options, queryBlock: 4 }, new Rng(seed)),
   D,

@@ -19,7 +19,7 @@ import {
 } from '@mneme/core-tensor'
 import { cast, concat, fill, gather, slice, type Tensor, tensor1d } from '@tensorflow/tfjs-core'
 import { type LlamaConfig, llamaBuffers, llamaDecoder, llamaNames, publishLlama, readLlama } from './llama.js'
-import { numberOf } from './published.js'
+import { flagOf, numberOf, oneOf } from './published.js'
 import { vectors } from './recipes.js'
 
 /** A Llama with a key head for each query head and no window. */
@@ -28,6 +28,8 @@ export interface LandmarkConfig extends Omit<LlamaConfig, 'nKvHeads' | 'window'>
   readonly block: number
   /** Earlier blocks that a token may look into, head by head; 0 for all. */
   readonly retrieved: number
+  /** Of retrieved blocks: `own`, or `near`, which never goes beyond `retrieved` + 2 blocks and so reads any length. */
+  readonly positions: 'own' | 'near'
   /** Whether the model puts landmarks between the tokens; else they are in the text, and scored like it. */
   readonly inserts: boolean
 }
@@ -95,16 +97,18 @@ export class WithLandmarks extends Module implements TokenModel<LandmarkState> {
 }
 
 function build(config: LandmarkConfig): TokenModel {
-  const { block, inserts, nHeads } = config
+  const { block, inserts, nHeads, positions } = config
   const vocabulary = inserts ? config.vocabulary + 1 : config.vocabulary
   const retrieved = config.retrieved || null
   const inner = llamaDecoder(
     { ...config, vocabulary, nKvHeads: nHeads, window: 0 },
-    (options, rng) => new LandmarkAttention({ ...options, block, retrieved }, rng) as unknown as SequenceMixer,
+    (options, rng) =>
+      new LandmarkAttention({ ...options, block, retrieved, positions }, rng) as unknown as SequenceMixer,
   )
   return inserts ? (new WithLandmarks(inner, block) as unknown as TokenModel) : inner
 }
 
+/** The authors' names; what they decide when the model is read, or do to its text, has keys of its own. */
 const checkpoint: CheckpointLayout<LandmarkConfig> = {
   modelTypes: ['llama_with_landmark'],
   config(published) {
@@ -113,7 +117,15 @@ const checkpoint: CheckpointLayout<LandmarkConfig> = {
       throw new RangeError(`config.json num_key_value_heads: expected ${llama.nHeads}, as heads, got ${nKvHeads}.`)
     }
     if (window !== 0) throw new RangeError(`config.json sliding_window: expected none, got ${window}.`)
-    return { ...llama, block: numberOf(published, 'mem_freq'), retrieved: 0, inserts: false }
+    const inserts = flagOf(published, 'mem_inserted', false)
+    return {
+      ...llama,
+      vocabulary: inserts ? llama.vocabulary - 1 : llama.vocabulary,
+      block: numberOf(published, 'mem_freq'),
+      retrieved: numberOf(published, 'mem_retrieved', 0),
+      positions: oneOf(published, 'mem_positions', ['own', 'near'], 'near'),
+      inserts,
+    }
   },
   publish: ({ inserts, ...config }) => {
     const vocabulary = inserts ? config.vocabulary + 1 : config.vocabulary
@@ -124,6 +136,9 @@ const checkpoint: CheckpointLayout<LandmarkConfig> = {
       ...publishLlama({ ...config, vocabulary, nKvHeads: config.nHeads, window: 0 }),
       mem_freq: config.block,
       mem_id: vocabulary - 1,
+      mem_retrieved: config.retrieved,
+      mem_positions: config.positions,
+      mem_inserted: inserts,
     }
   },
   names: ({ inserts }) =>
@@ -135,6 +150,7 @@ const defaults: LandmarkConfig = {
   vocabulary: 256,
   block: 15,
   retrieved: 0,
+  positions: 'near',
   inserts: true,
   dModel: 64,
   nLayers: 2,
@@ -165,7 +181,9 @@ const tiny: LandmarkConfig = {
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
 export const moreTiny: Readonly<Record<string, LandmarkConfig>> = {
-  'two blocks retrieved': { ...tiny, retrieved: 2, tieEmbeddings: true },
+  'two blocks retrieved': { ...tiny, retrieved: 2, positions: 'own', tieEmbeddings: true },
+  // not between tokens by the model itself: landmarks that are all alike tie in the first layer, where nothing is smooth
+  'near positions, landmarks in the text': { ...tiny, retrieved: 2, inserts: false, block: 2 },
   'landmarks in the text': { ...tiny, inserts: false, block: 4 },
 }
 
@@ -189,13 +207,14 @@ const paper: Paper<LandmarkConfig> = {
     family: 'attention',
     equation:
       'w_{ij} = p_L(j) \\text{ in the own block}, \\quad w_{ij} = p_b(j)\\, p_L(\\text{landmark}_b) \\text{ in an earlier block } b',
-    state: 'keys and values of every token and landmark, 2 (1 + 1 / m) H K T values a layer',
+    state:
+      'keys and values of every token and landmark, 2 (1 + 1 / m) H K T values a layer, keys twice where blocks are retrieved',
     cost: 'O(D² + T H K)',
     differs: [
       "The model is Llama, as in the authors' second experiment; the small model of their first has LayerNorm, GELU and rotary positions in pairs.",
       'Blocks are counted by position: every (block + 1)-th token is a landmark, whatever token it is.',
       'The model puts landmarks between the tokens by itself. Published weights load with the text as it was in training, landmarks in it and scored with the rest: `inserts: false`.',
-      'Retrieval is by head and token, and retrieved blocks keep their own positions; nothing leaves the device.',
+      'Retrieval is by head and token; nothing leaves the device. Positions of what is retrieved stay near, but blocks before the last `retrieved` share one place, where the authors line them up.',
       'No dropout of groups.',
     ],
     claim:
