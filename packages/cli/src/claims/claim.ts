@@ -7,6 +7,8 @@ export interface ClaimRun extends Omit<Experiment, 'seed'> {
   readonly testLength?: number
   /** Rows that are judged, in one batch; absent for as many batches as the training's own evaluation has. */
   readonly testRows?: number
+  /** What is trained first, on the same task and as long; where names agree, training goes on from its weights. */
+  readonly startsFrom?: { readonly paper: string; readonly config: Experiment['config'] }
   /** What reads the trained weights when they are judged, where it is not what was trained; of the same parameters. */
   readonly readBy?: { readonly paper: string; readonly config: Experiment['config'] }
   /** Whether the bytes of a training step are measured. */

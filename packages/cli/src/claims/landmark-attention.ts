@@ -1,7 +1,7 @@
 import { comparison } from './comparison.js'
 import { factSetting, onFact } from './on-fact.js'
 
-const lengths = [128, 1024] as const
+const lengths = [128, 2048] as const
 const task = { trained: 128, shortest: 32, lengths, steps: 1500 }
 const heads = { nLayers: 2, nHeads: 2, dHead: 16, dInner: 64 }
 
@@ -11,7 +11,7 @@ export const landmarkAttention = comparison({
   papers: ['landmark-attention'],
   title: 'A key retrieved by its landmark',
   sentence:
-    'Landmark attention that looks into two blocks knows the key after 128 tokens, as it was trained, and after 1,024, in at least 9 of 10 rows; a window of as many tokens answers at chance.',
+    'Landmark attention that looks into two blocks knows the key after 128 tokens, as it was trained, and after 2,048, in at least 9 of 10 rows; a window of as many tokens answers at chance.',
   setting: `Two layers, 32 wide, blocks of 15: ${factSetting}; 1,500 steps of 16 rows of up to 128 tokens, one seed, 128 rows judged. The paper extends LLaMA 7B from 2,000 tokens to 32,000.`,
   measure: 'tokenAcc',
   seeds: [0],

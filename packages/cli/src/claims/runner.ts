@@ -74,6 +74,20 @@ async function trainOnce(
   const setup = await resolveExperiment({ ...experimentOf(line, seed), train: settings }, catalogue)
   const run = await Run.create(setup)
   try {
+    if (line.startsFrom) {
+      const { startsFrom, ...rest } = line
+      const first = await trainOnce({ ...rest, ...startsFrom }, seed, lr, signal)
+      if (first === null) {
+        run.dispose()
+        return null
+      }
+      const { loaded } = run.model.loadStateDict(await first.model.stateDict(), { strict: false })
+      first.dispose()
+      if (loaded.length === 0)
+        throw new RangeError(
+          `claim startsFrom: expected at least one parameter of ${line.paper} in ${startsFrom.paper}, got none.`,
+        )
+    }
     const events = train(run, signal ? { signal } : {})
     while (!(await events.next()).done);
   } catch (error) {

@@ -97,3 +97,14 @@ test('what another claim has run is not run again', async () => {
   expect(seen).toEqual([])
   await rm(folder, { recursive: true })
 })
+
+test('training goes on from the weights of another, where names agree', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'mneme-claims-'))
+  const alone = { ...run('alone', 1), train: { ...run('', 1).train, steps: 40, lr: 1e-2 } }
+  const after = { ...alone, label: 'after', startsFrom: { paper: 'min-rnn', config: alone.config } }
+  const wider = { ...alone, label: 'after a wider one', startsFrom: { paper: 'min-rnn', config: { dModel: 6 } } }
+  const results = await runClaim({ ...small, seeds: [0], runs: [alone, after] }, { folder })
+  expect(results[1]?.lossNats).toBeLessThan(results[0]?.lossNats as number)
+  await expect(runClaim({ ...small, seeds: [0], runs: [wider] }, { folder })).rejects.toThrow(/expected at least one/)
+  await rm(folder, { recursive: true })
+})
