@@ -55,7 +55,7 @@ export class Training {
 
   /** @param refusal why the graphics card is not to be used, if it has failed before */
   static async start(command: StartCommand, send: Send, refusal?: string): Promise<Training> {
-    send({ type: 'stage', text: 'Starting the backend' })
+    send({ type: 'stage', text: 'Starting the backend; a graphics card is tested before its first run' })
     const lost = (error: Error) => {
       send({ type: 'trouble', trouble: fatalTrouble(error) })
       send({ type: 'phase', phase: 'failed' })
