@@ -1,6 +1,7 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
 import type { DataType, KernelBackend, TensorInfo } from '@tensorflow/tfjs-core'
 import { type Binary, type Kernels, plain, relaxed } from './gen/kernels.js'
+import { type Allocator, refuseWithoutRoom } from './room.js'
 
 /**
  * Our kernels on one tfjs WASM backend: they work on the backend's own memory, so no tensor is copied. Everything is an
@@ -53,6 +54,9 @@ export class Heap {
     if (bytes <= this.scratchBytes) return this.scratchAt
     const { wasm } = this.backend as unknown as Emscripten
     if (this.scratchAt !== 0) wasm._free(this.scratchAt)
+    // none, if there is no room for the new one
+    this.scratchAt = 0
+    this.scratchBytes = 0
     this.scratchAt = wasm._malloc(bytes) >>> 0
     this.scratchBytes = bytes
     return this.scratchAt
@@ -61,13 +65,7 @@ export class Heap {
 
 /** What Emscripten puts on its module beside what tfjs declares. */
 interface Emscripten {
-  readonly wasm: {
-    readonly asm: Readonly<Record<string, unknown>>
-    /** All of the memory; replaced whenever it grows. */
-    readonly HEAPU8: Uint8Array
-    _malloc(bytes: number): number
-    _free(address: number): void
-  }
+  readonly wasm: Allocator & { readonly asm: Readonly<Record<string, unknown>> }
 }
 
 function memoryOf(backend: BackendWasm): WebAssembly.Memory {
@@ -111,6 +109,7 @@ export async function loadKernels(backend: KernelBackend): Promise<Heap | null> 
   if (best === 'none') return null
   const binary = best === 'relaxed' ? relaxed : plain
   const memory = memoryOf(backend as BackendWasm)
+  refuseWithoutRoom((backend as unknown as Emscripten).wasm)
   const bytes = decoded(binary)
   if (memory.buffer instanceof ArrayBuffer) bytes[binary.sharing] = 1
   const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } })

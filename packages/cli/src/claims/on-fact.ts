@@ -11,6 +11,8 @@ export interface FactTask {
   readonly steps: number
   /** The one that does best on the validation split is judged; 0.002 alone where they are not given. */
   readonly rates?: readonly number[]
+  /** Rows that are judged, in one batch; 128 where it is not given. */
+  readonly rows?: number
 }
 
 /** What lines on this task have in common, for the words of a claim. */
@@ -22,7 +24,7 @@ export const onFact = (
   name: string,
   paper: string,
   config: Readonly<Record<string, unknown>>,
-  { trained, shortest, lengths, steps, rates }: FactTask,
+  { trained, shortest, lengths, steps, rates, rows = 128 }: FactTask,
 ): ClaimRun[] =>
   lengths.map((testLength) => ({
     label: `${name}, ${testLength} tokens`,
@@ -33,5 +35,5 @@ export const onFact = (
     train: { steps, batch: 16, lr: 2e-3, evalEvery: 0, evalBatches: 16 },
     ...(rates && { rates }),
     testLength,
-    testRows: 128,
+    testRows: rows,
   }))
