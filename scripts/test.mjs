@@ -19,6 +19,8 @@ run('npx', [
   '--output-logs=errors-only',
 ])
 run('node', ['scripts/tables.mjs', '--check'])
+// advisories are asked for in CI alone: the tests need no network
+run('node', ['scripts/publish/audit.mjs', ...(process.env.CI ? [] : ['--offline'])])
 // outside of CI one selection stands for all
 run('node', ['scripts/publish/installs.mjs', ...(process.env.CI ? [] : ['--quick'])])
 

@@ -142,6 +142,42 @@ describe('a release, tried without a network', () => {
   }, 120_000)
 })
 
+describe('what packages bring with them', () => {
+  interface Entry {
+    readonly version?: string
+    readonly license?: string
+    readonly integrity?: string
+    readonly deprecated?: string
+    readonly hasInstallScript?: boolean
+    readonly dependencies?: Readonly<Record<string, string>>
+  }
+  const clean = { version: '1.0.0', license: 'MIT', integrity: 'sha512-' }
+  const ours = { dependencies: { a: '1' } }
+  const faultsOf = async (entries: Readonly<Record<string, Entry>>): Promise<readonly string[]> => {
+    const { audited } = (await import('./audit.mjs')) as {
+      audited(lock: object, published: readonly string[]): { readonly faults: readonly string[] }
+    }
+    return audited({ packages: { 'packages/one': ours, ...entries } }, ['packages/one']).faults
+  }
+
+  test('is held to licences, hashes, and no scripts at installation', async () => {
+    expect(await faultsOf({ 'node_modules/a': clean })).toEqual([])
+    const below = { ...clean, dependencies: { b: '1' } }
+    const fault = async (entry: Entry) => (await faultsOf({ 'node_modules/a': below, 'node_modules/b': entry })).join()
+    expect(await fault({ ...clean, license: 'GPL-3.0' })).toMatch(/^b@1\.0\.0: expected a licence of .*, got GPL-3\.0/)
+    expect(await fault({ ...clean, hasInstallScript: true })).toMatch(/no script that runs when it is installed/)
+    expect(await fault({ ...clean, deprecated: 'use c' })).toBe('b@1.0.0: deprecated: use c')
+    expect(await fault({ version: '1.0.0', license: 'MIT' })).toMatch(/hash of its tarball/)
+  })
+
+  test('is the nearest of several versions, and only what is depended on', async () => {
+    const entries = { 'node_modules/a': { ...clean, dependencies: { b: '2' } }, 'node_modules/b': clean }
+    const bad = { ...clean, version: '2.0.0', license: 'GPL-3.0' }
+    expect(await faultsOf({ ...entries, 'node_modules/a/node_modules/b': bad })).toHaveLength(1)
+    expect(await faultsOf({ ...entries, 'node_modules/c': bad })).toEqual([])
+  })
+})
+
 describe('the pipeline', () => {
   test('runs again what stands on a mixer, and nothing else', async () => {
     const { affectedBy } = (await import('./affected.mjs')) as {
