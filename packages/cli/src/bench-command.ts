@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { allOps, closest, selfTest } from '@mneme/core-tensor'
 import '@tensorflow/tfjs-backend-cpu'
 import { benchDecoding } from './bench/decoding.js'
@@ -26,6 +28,9 @@ export interface BenchFlags {
 /** `mneme bench`: times kernels against their composition, and whole jobs, after every kernel has been found right. */
 export async function benchCommand(name: string | undefined, flags: BenchFlags): Promise<number> {
   const chosen = name === undefined ? null : chosenBy(name)
+  if (flags.write !== undefined && !existsSync(dirname(flags.write))) {
+    throw new UsageError(`--write ${flags.write}: expected a file in a folder that exists, got none such.`)
+  }
   const device = await useDevice(flags.device)
   try {
     const { verdicts } = await selfTest({ fallBack: false })

@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { type BatchGenerateCall, BatchSession, Session, type SessionReport, type TokenModel } from '@mneme/core-tensor'
-import { nodeDirectory, nodeStore } from '@mneme/core-tensor/io/node-store'
+import { nodeStore } from '@mneme/core-tensor/io/node-store'
 import { fromPretrained } from '@mneme/models/pretrained'
 import { pretrainedTokenizer, type StreamingDecoder } from '@mneme/tasks'
 import { loadRun, Run, resolveExperiment } from '@mneme/training'
 import { releaseDevice, useDevice } from './device.js'
-import { catalogue, UsageError } from './settings.js'
+import { catalogue, checkpointFolder, UsageError } from './settings.js'
 
 export interface GenerateFlags {
   readonly run?: string
@@ -175,6 +175,8 @@ async function promptsOf({ prompt, prompts, ids }: GenerateFlags): Promise<Given
     throw new UsageError('generate: expected --ids, or texts by --prompt and --prompts, got both.')
   }
   if (ids.length > 0) return ids.map((list) => ({ text: null, ids: idsOf(list) }))
+  if (prompt.includes(''))
+    throw new UsageError('--prompt: expected a text, got an empty one. Leave it out for a new line.')
   const lines = prompts === undefined ? [] : await linesOf(prompts)
   const texts = [...prompt, ...lines]
   return (texts.length > 0 ? texts : ['\n']).map((text) => ({ text }))
@@ -197,7 +199,7 @@ async function speakerOf({ run, checkpoint }: GenerateFlags): Promise<Speaker> {
     )
   }
   if (checkpoint !== undefined) {
-    const directory = nodeDirectory(checkpoint)
+    const directory = checkpointFolder(checkpoint)
     const tokenizer = await pretrainedTokenizer(directory)
     const { model } = await fromPretrained(directory)
     const asIds = (): never => {

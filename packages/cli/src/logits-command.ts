@@ -1,9 +1,8 @@
-import { nodeDirectory } from '@mneme/core-tensor/io/node-store'
 import { fromPretrained } from '@mneme/models/pretrained'
 import { logSoftmax, tensor2d, tidy } from '@tensorflow/tfjs-core'
 import { releaseDevice, useDevice } from './device.js'
 import { idsOf } from './generate-command.js'
-import { UsageError } from './settings.js'
+import { checkpointFolder, UsageError } from './settings.js'
 
 export interface LogitsFlags {
   readonly checkpoint: string
@@ -16,8 +15,9 @@ export interface LogitsFlags {
 /** `mneme logits`: what a published checkpoint says of the next token, after each of the given ones. */
 export async function logitsCommand(flags: LogitsFlags): Promise<number> {
   const ids = idsOf(flags.ids)
+  const directory = checkpointFolder(flags.checkpoint)
   const device = await useDevice(flags.device)
-  const { model } = await fromPretrained(nodeDirectory(flags.checkpoint))
+  const { model } = await fromPretrained(directory)
   try {
     const beyond = ids.find((id) => id < 0 || id >= model.vocabulary)
     if (beyond !== undefined) {

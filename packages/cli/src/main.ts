@@ -25,7 +25,13 @@ function whole(text: string): number {
   return value
 }
 
-const lengths = (text: string): number[] => text.split(',').map(whole)
+function count(text: string): number {
+  const value = whole(text)
+  if (value < 1) throw new InvalidArgumentError('Expected 1 or more.')
+  return value
+}
+
+const lengths = (text: string): number[] => text.split(',').map(count)
 
 /** The whole command line. `finish` receives each command's exit code. */
 export function program(finish: (code: number) => void): Command {
@@ -78,7 +84,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 numbers stopped being finite, 130
     .option('--prompt <text>', 'text to continue, repeatable: several are continued side by side', collect, [])
     .option('--prompts <file>', 'texts to continue, one a line')
     .option('--ids <list>', 'token ids to continue, with commas, repeatable', collect, [])
-    .option('-n, --max-new-tokens <n>', 'tokens to draw', whole, 200)
+    .option('-n, --max-new-tokens <n>', 'tokens to draw', count, 200)
     .option('--temperature <t>', '0 always takes the likeliest', number, 0.8)
     .option('--top-k <k>', 'draw among the k likeliest; 0 for all', whole, 0)
     .option('--top-p <p>', 'draw among the likeliest that add up to p', number, 1)
@@ -102,7 +108,7 @@ Examples
     .description('Scores of the next token after each of the given ones, from a published checkpoint.')
     .requiredOption('--checkpoint <dir>', 'config.json and safetensors')
     .requiredOption('--ids <list>', 'token ids, with commas')
-    .option('--top <n>', 'how many of the likeliest to print', whole, 5)
+    .option('--top <n>', 'how many of the likeliest to print', count, 5)
     .option('--device <name>', 'auto, cpu, wasm or webgpu', 'auto')
     .option('--json', 'all scores as one JSON object: { ids, shape: [T, V], logits }', false)
     .addHelpText('after', '\nExample\n  mneme logits --checkpoint models/mamba-130m --ids 1,2,3 --json')
@@ -112,7 +118,7 @@ Examples
     .command('eval <run>')
     .description('Loss and accuracy of a trained run, also at lengths it was not trained at.')
     .option('--split <name>', 'validation or test', 'validation')
-    .option('--batches <n>', 'batches to look at', whole, 16)
+    .option('--batches <n>', 'batches to look at', count, 16)
     .option('--length <list>', 'tokens of a row, one or several: 64,128,256', lengths)
     .option('--device <name>', 'auto, cpu, wasm or webgpu', 'auto')
     .option('--json', 'one JSON object a line on standard output', false)

@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { parseConfigJson } from '@mneme/core-tensor/io/json'
+import { nodeDirectory } from '@mneme/core-tensor/io/node-store'
 import { loadPaper } from '@mneme/models'
 import { loadTask } from '@mneme/tasks'
 import type { Catalogue } from '@mneme/training'
@@ -10,6 +13,18 @@ export const catalogue: Catalogue = { loadPaper, loadTask: loadTask as Catalogue
 /** A mistake in how a command was called: reported without a stack, exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
+}
+
+/**
+ * The folder of a published checkpoint.
+ *
+ * @throws UsageError where it has no config.json
+ */
+export function checkpointFolder(path: string): ReturnType<typeof nodeDirectory> {
+  if (existsSync(join(path, 'config.json'))) return nodeDirectory(path)
+  throw new UsageError(
+    `--checkpoint ${path}: expected a folder with config.json and safetensors, got ${existsSync(path) ? 'none in it' : 'no such folder'}. A run of mneme train keeps one in RUN/model.`,
+  )
 }
 
 /**

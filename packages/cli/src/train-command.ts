@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { nodeStore } from '@mneme/core-tensor/io/node-store'
@@ -28,13 +29,18 @@ export const exitCodes = { usage: 2, notFinite: 3, interrupted: 130 } as const
 /** `mneme train`: trains, tells, saves; Ctrl-C saves before leaving. Returns the exit code. */
 export async function trainCommand(flags: TrainFlags): Promise<number> {
   const out = output(flags.json)
-  const device = await useDevice(flags.device)
   const folder = flags.resume ?? flags.out ?? defaultFolder()
   const store = nodeStore(folder)
   const saved = flags.resume === undefined ? null : await loadRun(store)
   if (flags.resume !== undefined && saved === null) {
     throw new UsageError(`--resume ${flags.resume}: expected a run there (${runFile}), got none.`)
   }
+  if (flags.resume === undefined && existsSync(join(folder, runFile))) {
+    throw new UsageError(
+      `--out ${folder}: expected a folder without a run, got one with a run. Go on with --resume ${folder}, or name another.`,
+    )
+  }
+  const device = await useDevice(flags.device)
   const setup = await resolveExperiment(
     saved ? resumed(saved.experiment, flags) : await experimentFrom(flags),
     catalogue,
