@@ -30,7 +30,7 @@ const larger = {
   gateloop: 15.5,
   griffin: 21,
   'infini-attention': 17,
-  'landmark-attention': 20,
+  'landmark-attention': 20.5,
   lm2: 20,
   memformer: 21,
   'resformer-reservoir': 20,
