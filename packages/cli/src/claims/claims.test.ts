@@ -34,8 +34,10 @@ function madeUp(claim: Claim, values: (run: ClaimRun, seed: number) => number): 
 
 const named = (key: string): Claim => claims.find((claim) => claim.key === key) as Claim
 
+type Values = Readonly<Record<string, number>>
+
 /** Whether a claim passes at these values by label. */
-function passes(key: string, values: Readonly<Record<string, number>>): boolean | undefined {
+function passes(key: string, values: Values): boolean | undefined {
   const claim = named(key)
   const results = madeUp(claim, ({ label }) => values[label] ?? 0)
   return judge(claim, rowsOf(claim, results))?.pass
@@ -93,6 +95,137 @@ describe('verdicts on made-up results', () => {
     expect(median([4, 1])).toBe(2.5)
   })
 })
+
+/** Values by label that bear a claim out, and others that do not; what is not named is 0. */
+const madeUpVerdicts: Readonly<Record<string, readonly [good: Values, bad: Values]>> = {
+  transformer: [
+    { '2 layers': 1, '1 layer': 0.3 },
+    { '2 layers': 1, '1 layer': 1 },
+  ],
+  hgrn: [
+    { 'lower bound': 1.6, 'no lower bound': 1.7 },
+    { 'lower bound': 1.7, 'no lower bound': 1.7 },
+  ],
+  hgrn2: [
+    { 'heads 2 wide': 0.4, 'heads 8 wide': 0.9, 'heads 32 wide': 1 },
+    { 'heads 2 wide': 0.4, 'heads 8 wide': 1, 'heads 32 wide': 1 },
+  ],
+  griffin: [
+    far({ Griffin: [1.7, 1.6], Hawk: [1.7, 1.6], attention: [1.7, 2] }, 'characters', [64, 512]),
+    far({ Griffin: [1.7, 1.6], Hawk: [1.7, 1.7], attention: [1.7, 2] }, 'characters', [64, 512]),
+  ],
+  gateloop: [
+    { complex: 1.6, real: 1.7, none: 2 },
+    { complex: 1.7, real: 1.6, none: 2 },
+  ],
+  mamba: [
+    { Mamba: 1, RetNet: 0.8 },
+    { Mamba: 0.9, RetNet: 0.8 },
+  ],
+  mamba2: [
+    { 'Mamba-2, N = 1': 0.6, 'Mamba-2, N = 4': 0.9, 'Mamba-2, N = 16': 0.9, 'Mamba, N = 16': 0.2 },
+    { 'Mamba-2, N = 1': 0.24, 'Mamba-2, N = 4': 0.25, 'Mamba-2, N = 16': 0.26, 'Mamba, N = 16': 0.2 },
+  ],
+  rwkv: [
+    { 'RWKV-4': 1.6, 'RWKV-7': 1.7, transformer: 1.7 },
+    { 'RWKV-4': 1.6, 'RWKV-7': 1.8, transformer: 1.7 },
+  ],
+  retnet: [
+    { RetNet: 1.9, 'linear attention': 2.4 },
+    { RetNet: 2.4, 'linear attention': 2.4 },
+  ],
+  latte: [
+    { Latte: 2, transformer: 1.8, 'linear attention': 2.4 },
+    { Latte: 1.7, transformer: 1.8, 'linear attention': 2.4 },
+  ],
+  cottention: [
+    { Cottention: 1.85, transformer: 1.8, 'linear attention': 2.4 },
+    { Cottention: 2, transformer: 1.8, 'linear attention': 2.4 },
+  ],
+  'transformer-xl': [
+    { 'memory of 0': 1.9, 'memory of 32': 1.8, 'memory of 128': 1.7 },
+    { 'memory of 0': 1.9, 'memory of 32': 1.7, 'memory of 128': 1.8 },
+  ],
+  'end-to-end-memory-networks': [
+    { '1 hop': 2.4, '3 hops': 2.3, '6 hops': 2.3 },
+    { '1 hop': 2.4, '3 hops': 2.3, '6 hops': 2.35 },
+  ],
+  aaren: [
+    far({ Aaren: [1, 0.99], transformer: [1, 1] }, 'tokens', [256, 1024]),
+    far({ Aaren: [1, 0.97], transformer: [1, 1] }, 'tokens', [256, 1024]),
+  ],
+  'recurrent-linear-transformers': [
+    far({ AReLiT: [1, 0.9], LSTM: [1, 0.9] }, 'tokens', [50, 200]),
+    far({ AReLiT: [1, 0.8], LSTM: [1, 0.9] }, 'tokens', [50, 200]),
+  ],
+  'infini-attention': [
+    far({ 'infini-attention': [1, 0], window: [0.3, 0] }, 'tokens', [1024, 4096]),
+    far({ 'infini-attention': [1, 1], window: [0.5, 0] }, 'tokens', [1024, 4096]),
+  ],
+  'landmark-attention': [
+    far({ landmarks: [1, 0.9], window: [0.3, 0.2] }, 'tokens', [128, 2048]),
+    far({ landmarks: [1, 0.8], window: [0.3, 0.2] }, 'tokens', [128, 2048]),
+  ],
+  'compressive-transformer': [
+    far({ compressed: [1, 0.9], 'Transformer-XL': [0.3, 0.2] }, 'tokens', [96, 128]),
+    far({ compressed: [1, 0.9], 'Transformer-XL': [0.5, 0.2] }, 'tokens', [96, 128]),
+  ],
+  'block-recurrent-transformer': [
+    far({ vectors: [1, 0.9], 'no vectors': [0.3, 0.2] }, 'tokens', [64, 128]),
+    far({ vectors: [0.8, 0.9], 'no vectors': [0.3, 0.2] }, 'tokens', [64, 128]),
+  ],
+  memformer: [
+    far({ slots: [1, 0.9], 'Transformer-XL': [0.3, 0.2] }, 'tokens', [64, 128]),
+    far({ slots: [1, 0.9], 'Transformer-XL': [0.3, 0.6] }, 'tokens', [64, 128]),
+  ],
+  lm2: [
+    far({ LM2: [1, 0.9], 'no bank': [1, 0.8], RMT: [1, 0.7] }, 'tokens', [64, 256]),
+    far({ LM2: [1, 0.9], 'no bank': [1, 1], RMT: [1, 0.7] }, 'tokens', [64, 256]),
+  ],
+  'rmt-1m': [
+    far({ memory: [1, 1, 0.9], 'no memory': [0.3, 0.3, 0.3] }, 'tokens', [112, 320, 1600]),
+    far({ memory: [1, 1, 0.5], 'no memory': [0.3, 0.3, 0.3] }, 'tokens', [112, 320, 1600]),
+  ],
+  'artificial-hippocampus': [
+    { 'memory and window': 0.95, window: 0.4, 'full attention': 1 },
+    { 'memory and window': 0.95, window: 0.9, 'full attention': 1 },
+  ],
+  tova: [
+    { tova: 1.7, h2o: 1.8, window: 1.9, sinks: 1.8 },
+    { tova: 1.7, h2o: 1.8, window: 1.7, sinks: 1.8 },
+  ],
+  'blockwise-ring': [
+    {
+      'blockwise, inner width 256': 2,
+      'plain, inner width 256': 3,
+      'blockwise, inner width 1024': 2,
+      'plain, inner width 1024': 9,
+    },
+    {
+      'blockwise, inner width 256': 2,
+      'plain, inner width 256': 3,
+      'blockwise, inner width 1024': 5,
+      'plain, inner width 1024': 9,
+    },
+  ],
+}
+
+/** `name, length unit` by value, for every name and length. */
+function far(values: Readonly<Record<string, readonly number[]>>, unit: string, lengths: readonly number[]): Values {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, all]) => all.map((value, i) => [`${name}, ${lengths[i]} ${unit}`, value])),
+  )
+}
+
+test.each(Object.entries(madeUpVerdicts))(
+  '%s: passes on made-up results that bear it out, fails on others',
+  (key, [good, bad]) => {
+    const labels = named(key).runs.map(({ label }) => label)
+    for (const values of [good, bad]) expect(labels).toEqual(expect.arrayContaining(Object.keys(values)))
+    expect(passes(key, good)).toBe(true)
+    expect(passes(key, bad)).toBe(false)
+  },
+)
 
 describe.each(claims)('$key', (claim) => {
   test('labels differ, and so do the hashes of all runs', () => {
