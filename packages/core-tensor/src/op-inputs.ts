@@ -43,8 +43,17 @@ export function shapeOf(axes: string, sizes: Dims): number[] {
   return N % 2 === 0 ? [2, N / 2, ...last] : [N, ...last]
 }
 
-/** The inputs of one example, without those that it omits. The same seed gives the same values on every backend. */
+/**
+ * The inputs of one example, without those that it omits. The same seed gives the same values on every backend.
+ *
+ * @throws TypeError for an op without its sheet, which says how they are drawn
+ */
 export function drawInputs(op: AnyOp, example: OpExample<unknown>, rng: Rng): Record<string, Drawn> {
+  if (op.spec.examples === undefined) {
+    throw new TypeError(
+      `drawInputs ${op.spec.name}: expected an op with its sheet, got one without. Take it from allOps, or from described(op, sheet).`,
+    )
+  }
   const entries = Object.entries(op.spec.inputs as Record<string, string>)
   return Object.fromEntries(
     entries

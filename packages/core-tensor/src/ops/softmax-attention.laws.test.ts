@@ -3,10 +3,10 @@ import { expectClose, tolerances } from '@mneme/testing/tolerance'
 import { memory, profile, slice, sum, type Tensor, tensor, tidy } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { vjp } from '../gradients.js'
-import type { AnyOp } from '../op.js'
+import { described } from '../op.js'
 import { type Drawn, drawInputs, toTensors } from '../op-inputs.js'
 import { Rng } from '../rng.js'
-import { softmaxAttention } from './softmax-attention.js'
+import { softmaxAttention, softmaxAttentionSheet } from './softmax-attention.js'
 
 const { spec } = softmaxAttention
 type Name = keyof typeof spec.inputs
@@ -28,7 +28,7 @@ const sizes = { B: 2, T: 6, S: 9, H: 4, G: 2, K: 3, V: 5, X: 1, Y: 4, R: 4 }
 
 function drawn(with_: readonly Name[], dims: Record<string, number> = sizes): Given {
   const omit = optional.filter((name) => !with_.includes(name))
-  return drawInputs(softmaxAttention as unknown as AnyOp, { dims, omit }, new Rng(20)) as unknown as Given
+  return drawInputs(described(softmaxAttention, softmaxAttentionSheet), { dims, omit }, new Rng(20)) as unknown as Given
 }
 const live = (given: Given): Live => toTensors(given as unknown as Record<string, Drawn>) as unknown as Live
 
