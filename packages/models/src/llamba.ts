@@ -198,7 +198,7 @@ const paper: Paper<LlambaConfig, LanguageModel> = {
     state: 'S, H N P values a layer, and a convolution tail',
     cost: 'O(D² + H N P)',
     differs: [
-      'The architecture alone: distilling it from a transformer in three stages (MOHAWK, arXiv:2408.10189) is not here.',
+      'The architecture alone. Distilling it from a transformer in three stages (MOHAWK, arXiv:2408.10189) is `distillation` of the training package; the student starts from random mixers there, not from ones that do nothing.',
       'It starts from random weights, with plain convolutions and gates; a student starts from its teacher.',
     ],
     claim:

@@ -1,5 +1,6 @@
 export * from './checkpoint.js'
 export * from './data.js'
+export * from './distill.js'
 export * from './experiment.js'
 export * from './optimizer.js'
 export * from './run.js'

@@ -1,6 +1,8 @@
 import {
   detach,
   disposeState,
+  type LossAfter,
+  type LossOptions,
   loadState,
   lossOf,
   type SavedState,
@@ -68,6 +70,15 @@ export interface RunSnapshot {
   readonly tensors: Readonly<Record<string, { readonly shape: readonly number[]; readonly values: Float32Array }>>
 }
 
+/** What a step makes smaller, of a batch: ids and targets int32 `[B, T]`; `step` counts from 0. */
+export type Objective = (
+  model: TokenModel,
+  ids: Tensor,
+  targets: Tensor,
+  options: LossOptions,
+  step: number,
+) => LossAfter
+
 export interface EvaluateOptions {
   readonly split?: 'validation' | 'test'
   readonly batches?: number
@@ -88,10 +99,15 @@ export class Run {
     readonly model: TokenModel,
     readonly optimizer: AdamW,
     private readonly data: Stream,
+    private readonly objective: Objective,
   ) {}
 
-  /** A run before its first step. @throws RangeError for a model that is too large, or that does not fit the task */
-  static async create(setup: ResolvedExperiment): Promise<Run> {
+  /**
+   * A run before its first step. It learns the task, unless it is given another objective.
+   *
+   * @throws RangeError for a model that is too large, or that does not fit the task
+   */
+  static async create(setup: ResolvedExperiment, objective: Objective = lossOf): Promise<Run> {
     const { task, taskConfig, experiment, train, paper } = setup
     const data = await task.open(taskConfig, 'train', experiment.seed, train.batch, train.length || undefined)
     const model = withinParameters(`config of ${paper.card.key}`, maxParameterElements, () => paper.build(setup.config))
@@ -102,7 +118,7 @@ export class Run {
       )
     }
     const optimizer = new AdamW(model, train, paper.recipe?.groups)
-    return new Run(setup, model, optimizer, data)
+    return new Run(setup, model, optimizer, data, objective)
   }
 
   /** Steps taken so far. */
@@ -166,11 +182,8 @@ export class Run {
       const targets = tensor2d(batch.targets, [B, T], 'int32')
       const mask = batch.mask.every((m) => m === 1) ? undefined : tensor2d(batch.mask, [B, T])
       const { value, grads } = valueAndGrads(() => {
-        const { loss, state } = lossOf(this.model, ids, targets, {
-          mask,
-          state: carried ?? this.model.initialState(B),
-          pass: { training: true },
-        })
+        const from = { mask, state: carried ?? this.model.initialState(B), pass: { training: true } }
+        const { loss, state } = this.objective(this.model, ids, targets, from, this.taken)
         if (this.carries) {
           after = detach(state)
           for (const t of stateTensors(after)) keep(t)

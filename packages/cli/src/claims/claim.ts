@@ -1,4 +1,4 @@
-import type { Experiment } from '@mneme/training'
+import type { DistillKind, Experiment } from '@mneme/training'
 
 /** One line of a claim's table: an experiment without its seed, and a name for it. */
 export interface ClaimRun extends Omit<Experiment, 'seed'> {
@@ -9,6 +9,8 @@ export interface ClaimRun extends Omit<Experiment, 'seed'> {
   readonly testRows?: number
   /** What is trained first, on the same task and as long; where names agree, training goes on from its weights. */
   readonly startsFrom?: { readonly paper: string; readonly config: Experiment['config'] }
+  /** In place of the task: stages in which the model of `startsFrom` teaches, each for an equal share of the steps. */
+  readonly distils?: readonly DistillKind[]
   /** What reads the trained weights when they are judged, where it is not what was trained; of the same parameters. */
   readonly readBy?: { readonly paper: string; readonly config: Experiment['config'] }
   /** Whether the bytes of a training step are measured. */

@@ -126,6 +126,10 @@ const madeUpVerdicts: Readonly<Record<string, readonly [good: Values, bad: Value
     { 'Mamba-2, N = 1': 0.6, 'Mamba-2, N = 4': 0.9, 'Mamba-2, N = 16': 0.9, 'Mamba, N = 16': 0.2 },
     { 'Mamba-2, N = 1': 0.24, 'Mamba-2, N = 4': 0.25, 'Mamba-2, N = 16': 0.26, 'Mamba, N = 16': 0.2 },
   ],
+  llamba: [
+    { 'three stages': 1.8, 'scores alone': 1.9 },
+    { 'three stages': 1.9, 'scores alone': 1.9 },
+  ],
   rwkv: [
     { 'RWKV-4': 1.6, 'RWKV-7': 1.7, transformer: 1.7 },
     { 'RWKV-4': 1.6, 'RWKV-7': 1.8, transformer: 1.7 },

@@ -14,6 +14,7 @@ import { hgrn2 } from './hgrn2.js'
 import { infiniAttention } from './infini-attention.js'
 import { landmarkAttention } from './landmark-attention.js'
 import { latte } from './latte.js'
+import { llamba } from './llamba.js'
 import { lm2 } from './lm2.js'
 import { mamba } from './mamba.js'
 import { mamba2 } from './mamba2.js'
@@ -47,6 +48,7 @@ export const claims: readonly Claim[] = [
   gateloop,
   mamba,
   mamba2,
+  llamba,
   rwkv,
   retnet,
   novel,

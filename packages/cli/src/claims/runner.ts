@@ -1,5 +1,5 @@
 import { peakBytes } from '@mneme/core-tensor/inspect/peak-bytes'
-import { Run, resolveExperiment, train } from '@mneme/training'
+import { type DistillStage, distillation, Run, resolveExperiment, train } from '@mneme/training'
 import { catalogue } from '../settings.js'
 import { type Claim, type ClaimRun, experimentOf, type RunResult } from './claim.js'
 import { hashOf, loadResults, saveResults, trainingOf } from './store.js'
@@ -72,20 +72,15 @@ async function trainOnce(
 ): Promise<Run | null> {
   const settings = lr === undefined ? line.train : { ...line.train, lr }
   const setup = await resolveExperiment({ ...experimentOf(line, seed), train: settings }, catalogue)
-  const run = await Run.create(setup)
+  const first = line.startsFrom ? await trainOnce(firstOf(line, line.startsFrom), seed, lr, signal) : null
+  if (line.startsFrom && first === null) return null
+  const run = await Run.create(setup, first && line.distils ? distillation(first.model, stagesOf(line)) : undefined)
   try {
-    if (line.startsFrom) {
-      const { startsFrom, ...rest } = line
-      const first = await trainOnce({ ...rest, ...startsFrom }, seed, lr, signal)
-      if (first === null) {
-        run.dispose()
-        return null
-      }
+    if (first) {
       const { loaded } = run.model.loadStateDict(await first.model.stateDict(), { strict: false })
-      first.dispose()
       if (loaded.length === 0)
         throw new RangeError(
-          `claim startsFrom: expected at least one parameter of ${line.paper} in ${startsFrom.paper}, got none.`,
+          `claim startsFrom: expected at least one parameter of ${line.paper} in ${line.startsFrom?.paper}, got none.`,
         )
     }
     const events = train(run, signal ? { signal } : {})
@@ -93,10 +88,25 @@ async function trainOnce(
   } catch (error) {
     run.dispose()
     throw error
+  } finally {
+    first?.dispose()
   }
   if (run.finished) return run
   run.dispose()
   return null
+}
+
+/** What is trained before a line is, on its task. */
+function firstOf(
+  { startsFrom: _, distils: __, ...line }: ClaimRun,
+  first: NonNullable<ClaimRun['startsFrom']>,
+): ClaimRun {
+  return { ...line, ...first }
+}
+
+function stagesOf({ distils = [], train }: ClaimRun): DistillStage[] {
+  const steps = Math.ceil((train.steps ?? 0) / distils.length)
+  return distils.map((kind) => ({ kind, steps }))
 }
 
 async function judged(line: ClaimRun, seed: number, trained: Trained): Promise<Omit<RunResult, 'hash'>> {
