@@ -36,7 +36,7 @@ export interface SelfTestOptions {
  * sizes. Needs the cpu backend to be there. Takes under two seconds on wasm.
  */
 export async function selfTest(options: SelfTestOptions = {}): Promise<SelfTestReport> {
-  const { maxElements = 4_000, tolerance = 2e-3, fallBack = true } = options
+  const { maxElements = 2_000, tolerance = 2e-3, fallBack = true } = options
   const backend = getBackend()
   const started = performance.now()
   const verdicts: KernelVerdict[] = []
