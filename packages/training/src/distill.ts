@@ -6,23 +6,8 @@ import {
   type TokenModel,
   watch,
 } from '@mneme/core-tensor'
-import {
-  add,
-  eye,
-  log,
-  mean,
-  mul,
-  neg,
-  reshape,
-  softmax,
-  sqrt,
-  square,
-  sub,
-  sum,
-  type Tensor,
-  tile,
-  transpose,
-} from '@tensorflow/tfjs-core'
+import { weightsByHead } from '@mneme/core-tensor/inspect/token-maps'
+import { add, log, mean, mul, neg, softmax, sqrt, square, sub, sum, type Tensor } from '@tensorflow/tfjs-core'
 import type { Objective } from './run.js'
 
 /**
@@ -144,7 +129,7 @@ function visitsOf(teacher: TokenModel, ids: Tensor): Visit[] {
 function matrixOf(mixer: SequenceMixer, u: Tensor): Tensor {
   const found: Tensor[] = []
   const onOp = (call: OpCall): void => {
-    const weights = weightsOf(call)
+    const weights = weightsByHead(call)
     if (weights !== null) found.push(weights)
   }
   watch({ onOp }, () => mixer.forward(u))
@@ -153,15 +138,4 @@ function matrixOf(mixer: SequenceMixer, u: Tensor): Tensor {
   throw new RangeError(
     `distillation mixing: expected one op that sums tokens by head in '${mixer.constructor.name}', got ${found.length}. Leave this stage out.`,
   )
-}
-
-/** The op again, on values that are 1 at one token each. */
-function weightsOf({ op: { mixes }, inputs, again }: OpCall): Tensor | null {
-  const values = mixes && inputs[mixes.values]
-  if (!mixes || values?.rank !== 4) return null
-  const [B, S, G] = values.shape as [number, number, number]
-  const units = tile(reshape(eye(S), [1, S, 1, S]), [B, 1, G, 1])
-  const others = Object.entries(inputs).filter(([name]) => !mixes.carried.includes(name))
-  const read = again({ ...Object.fromEntries(others), [mixes.values]: units })
-  return transpose(read[mixes.output] as Tensor, [0, 2, 1, 3])
 }

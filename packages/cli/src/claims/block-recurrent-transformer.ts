@@ -1,5 +1,5 @@
 import { comparison } from './comparison.js'
-import { factSetting, onFact } from './on-fact.js'
+import { factSetting, onFact, onlyKnows } from './on-fact.js'
 
 const lengths = [64, 128] as const
 const task = { trained: 128, shortest: 16, lengths, steps: 1500 }
@@ -25,6 +25,5 @@ export const blockRecurrentTransformer = comparison({
     ),
     ...onFact('no vectors', 'block-recurrent-transformer', { ...heads, recurrentLayers: [], readLayers: [] }, task),
   ],
-  holds: (of) =>
-    lengths.every((length) => of(`vectors, ${length} tokens`) >= 0.9 && of(`no vectors, ${length} tokens`) < 0.4),
+  holds: onlyKnows('vectors', 'no vectors', lengths),
 })

@@ -1,5 +1,5 @@
 import { comparison } from './comparison.js'
-import { factSetting, onFact } from './on-fact.js'
+import { factSetting, onFact, onlyKnows } from './on-fact.js'
 
 const lengths = [96, 128] as const
 const task = { trained: 128, shortest: 16, lengths, steps: 1500 }
@@ -25,8 +25,5 @@ export const compressiveTransformer = comparison({
     ),
     ...onFact('Transformer-XL', 'transformer-xl', { ...heads, memory: 32 }, task),
   ],
-  holds: (of) =>
-    lengths.every(
-      (length) => of(`compressed, ${length} tokens`) >= 0.9 && of(`Transformer-XL, ${length} tokens`) < 0.4,
-    ),
+  holds: onlyKnows('compressed', 'Transformer-XL', lengths),
 })

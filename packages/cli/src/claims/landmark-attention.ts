@@ -1,5 +1,5 @@
 import { comparison } from './comparison.js'
-import { factSetting, onFact } from './on-fact.js'
+import { factSetting, onFact, onlyKnows } from './on-fact.js'
 
 const lengths = [128, 2048] as const
 const task = { trained: 128, shortest: 32, lengths, steps: 1500, rows: 32 }
@@ -20,6 +20,5 @@ export const landmarkAttention = comparison({
     ...onFact('landmarks', 'landmark-attention', { ...heads, block: 15, retrieved: 2, inserts: true }, task),
     ...onFact('window', 'transformer', { ...heads, nKvHeads: 2, window: 45 }, task),
   ],
-  holds: (of) =>
-    lengths.every((length) => of(`landmarks, ${length} tokens`) >= 0.9 && of(`window, ${length} tokens`) < 0.4),
+  holds: onlyKnows('landmarks', 'window', lengths),
 })

@@ -1,5 +1,5 @@
 import { comparison } from './comparison.js'
-import { factSetting, onFact } from './on-fact.js'
+import { factSetting, onFact, onlyKnows } from './on-fact.js'
 
 const lengths = [64, 128] as const
 const task = { trained: 128, shortest: 16, lengths, steps: 1500 }
@@ -20,6 +20,5 @@ export const memformer = comparison({
     ...onFact('slots', 'memformer', { ...heads, slots: 8, writerHeads: 2, decoderLayers: 1, decoderHeads: 2 }, task),
     ...onFact('Transformer-XL', 'transformer-xl', { ...heads, dHead: 16, memory: 4 }, task),
   ],
-  holds: (of) =>
-    lengths.every((length) => of(`slots, ${length} tokens`) >= 0.9 && of(`Transformer-XL, ${length} tokens`) < 0.4),
+  holds: onlyKnows('slots', 'Transformer-XL', lengths),
 })

@@ -37,3 +37,9 @@ export const onFact = (
     testLength,
     testRows: rows,
   }))
+
+/** Whether one model knows the fact in at least 9 of 10 rows at every length, where another is not far from chance. */
+export const onlyKnows =
+  (name: string, other: string, lengths: readonly number[]) =>
+  (of: (label: string) => number): boolean =>
+    lengths.every((length) => of(`${name}, ${length} tokens`) >= 0.9 && of(`${other}, ${length} tokens`) < 0.4)

@@ -1,5 +1,5 @@
 import { comparison } from './comparison.js'
-import { factSetting, onFact } from './on-fact.js'
+import { factSetting, onFact, onlyKnows } from './on-fact.js'
 
 const lengths = [112, 320, 1600] as const
 const task = { trained: 112, shortest: 16, lengths, steps: 3000 }
@@ -20,6 +20,5 @@ export const rmt1m = comparison({
     ...onFact('memory', 'rmt-1m', { ...encoder, memoryTokens: 4 }, task),
     ...onFact('no memory', 'rmt', { ...encoder, positions: 64, memoryTokens: 0 }, task),
   ],
-  holds: (of) =>
-    lengths.every((length) => of(`memory, ${length} tokens`) >= 0.9 && of(`no memory, ${length} tokens`) < 0.4),
+  holds: onlyKnows('memory', 'no memory', lengths),
 })

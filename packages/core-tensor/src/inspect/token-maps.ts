@@ -22,7 +22,10 @@ export function tokenMap(call: OpCall): LiveMap | null {
   const { mixes } = call.op
   const values = mixes && call.inputs[mixes.values]
   if (!mixes || !values || values.shape[0] !== 1) return null
-  return values.rank === 4 ? byHead(call, mixes, values) : byChannel(call, mixes, values)
+  const byHead = weightsByHead(call)
+  if (byHead === null) return byChannel(call, mixes, values)
+  const [, H, T, S] = byHead.shape as [number, number, number, number]
+  return { by: 'head', parts: range(H), weights: reshape(byHead, [H, T, S]) }
 }
 
 /** Inputs without those of earlier calls. */
@@ -32,14 +35,18 @@ function withoutCarried({ inputs }: OpCall, { carried }: Mixing): [name: string,
   )
 }
 
-/** Value vectors of S tokens become the S unit vectors. */
-function byHead(call: OpCall, mixes: Mixing, values: Tensor): LiveMap {
-  const [, S, G] = values.shape as [number, number, number]
-  const units = tile(reshape(eye(S), [1, S, 1, S]), [1, 1, G, 1])
+/**
+ * Weights `[B, H, T, S]` with which a call sums values that have heads, made as those of `tokenMap`, for any number of rows
+ * and with gradients; null for an op that does not sum values, or not by head.
+ */
+export function weightsByHead(call: OpCall): Tensor | null {
+  const { mixes } = call.op
+  const values = mixes && call.inputs[mixes.values]
+  if (!mixes || values?.rank !== 4) return null
+  const [B, S, G] = values.shape as [number, number, number, number]
+  const units = tile(reshape(eye(S), [1, S, 1, S]), [B, 1, G, 1])
   const read = call.again({ ...Object.fromEntries(withoutCarried(call, mixes)), [mixes.values]: units })
-  const weights = read[mixes.output] as Tensor // [1, T, H, S]
-  const [, T, H] = weights.shape as [number, number, number]
-  return { by: 'head', parts: range(H), weights: transpose(reshape(weights, [T, H, S]), [1, 0, 2]) }
+  return transpose(read[mixes.output] as Tensor, [0, 2, 1, 3])
 }
 
 /** Row s of a batch of T has its values at token s alone. */
