@@ -1,11 +1,11 @@
 import { madd } from './simd'
 
-/**
- * Rows and columns of a register tile: 8 accumulators, 2 vectors of B and 1 of A fit the 15 that x64 leaves free. Five
- * or six rows, and two steps of k at a time, would fit too, but V8 spills them: measured at half the rate.
- */
+/** Rows and columns of a register tile, and rows of a tall one, for which multiply-add has to be one instruction. */
 const TILE_ROWS = 4
+const TALL_ROWS = 6
 const TILE_COLUMNS = 8
+/** Rows of A that are packed for a tall tile: two more than it reads, so that they come in fours. */
+const TALL_PANEL = 8
 /** A block of B: `DEPTH` of k by `SPAN` columns, 512 KB, is packed once and read from the second-level cache. */
 const DEPTH = 256
 const SPAN = 512
@@ -13,11 +13,11 @@ const SPAN = 512
 /** Floats of scratch that `blocked` needs. */
 export function blockedScratch(n: i32, k: i32): i32 {
   const panels = min(SPAN, (n + TILE_COLUMNS - 1) & ~(TILE_COLUMNS - 1)) * min(DEPTH, k)
-  return panels + TILE_ROWS * min(DEPTH, k) + TILE_ROWS * TILE_COLUMNS
+  return panels + TALL_PANEL * min(DEPTH, k) + TALL_ROWS * TILE_COLUMNS
 }
 
 /**
- * Register tiles over packed panels: B in panels of 8 columns, A in panels of 4 rows, both contiguous along k. With
+ * Register tiles over packed panels: B in panels of 8 columns, A in panels of 4 or 8 rows, all contiguous along k. With
  * `inPlace`, an untransposed B is not packed.
  * Source: Goto and van de Geijn 2008, Anatomy of High-Performance Matrix Multiplication.
  */
@@ -35,8 +35,8 @@ export function blocked(
 ): void {
   const cRow = (<usize>n) << 2
   const corner = scratch
-  const panelA = corner + ((TILE_ROWS * TILE_COLUMNS) << 2)
-  const panelsB = panelA + ((<usize>(TILE_ROWS * min(DEPTH, k))) << 2)
+  const panelA = corner + ((TALL_ROWS * TILE_COLUMNS) << 2)
+  const panelsB = panelA + ((<usize>(TALL_PANEL * min(DEPTH, k))) << 2)
   for (let left = 0; left < n; left += SPAN) {
     const span = min(SPAN, n - left)
     for (let top = 0; top < k; top += DEPTH) {
@@ -49,20 +49,28 @@ export function blocked(
         if (transposeB) packAcross(blockB + ((<usize>(j * k)) << 2), to, columns, depth, (<usize>k) << 2, TILE_COLUMNS)
         else packAlong(blockB + ((<usize>j) << 2), to, columns, depth, (<usize>n) << 2, TILE_COLUMNS)
       }
-      for (let i = 0; i < m; i += TILE_ROWS) {
-        const rows = min(TILE_ROWS, m - i)
-        if (transposeA) packAlong(a + ((<usize>(top * m + i)) << 2), panelA, rows, depth, (<usize>m) << 2, TILE_ROWS)
-        else packAcross(a + ((<usize>(i * k + top)) << 2), panelA, rows, depth, (<usize>k) << 2, TILE_ROWS)
+      for (let i = 0, rows = 0; i < m; i += rows) {
+        const below = m - i
+        // eight are two tiles of four
+        const tall = ASC_FEATURE_RELAXED_SIMD && below > TILE_ROWS && below !== 2 * TILE_ROWS
+        const whole = tall ? TALL_ROWS : TILE_ROWS
+        const packed = tall ? TALL_PANEL : TILE_ROWS
+        rows = min(whole, below)
+        if (transposeA)
+          packAlong(a + ((<usize>(top * m + i)) << 2), panelA, min(packed, below), depth, (<usize>m) << 2, packed)
+        else packAcross(a + ((<usize>(i * k + top)) << 2), panelA, min(packed, below), depth, (<usize>k) << 2, packed)
         for (let j = 0; j < span; j += TILE_COLUMNS) {
           const columns = min(TILE_COLUMNS, span - j)
-          const whole = inPlace && columns === TILE_COLUMNS
-          const from = whole ? blockB + ((<usize>j) << 2) : panelsB + ((<usize>(j * depth)) << 2)
+          const there = inPlace && columns === TILE_COLUMNS
+          const from = there ? blockB + ((<usize>j) << 2) : panelsB + ((<usize>(j * depth)) << 2)
+          const stride: usize = there ? (<usize>n) << 2 : TILE_COLUMNS << 2
           const to = c + ((<usize>(i * n + left + j)) << 2)
-          const stride: usize = whole ? (<usize>n) << 2 : TILE_COLUMNS << 2
-          if (rows === TILE_ROWS && columns === TILE_COLUMNS) {
-            tile(panelA, from, stride, to, cRow, depth, top > 0)
+          if (rows === whole && columns === TILE_COLUMNS) {
+            if (tall) tallTile(panelA, from, stride, to, cRow, depth, top > 0)
+            else tile(panelA, from, stride, to, cRow, depth, top > 0)
           } else {
-            tile(panelA, from, stride, corner, TILE_COLUMNS << 2, depth, false)
+            if (tall) tallTile(panelA, from, stride, corner, TILE_COLUMNS << 2, depth, false)
+            else tile(panelA, from, stride, corner, TILE_COLUMNS << 2, depth, false)
             copyCorner(corner, to, cRow, rows, columns, top > 0)
           }
         }
@@ -173,6 +181,96 @@ export function tile(a: usize, b: usize, stride: usize, c: usize, cRow: usize, d
   storeRow(c + cRow, c10, c11, accumulate)
   storeRow(c + 2 * cRow, c20, c21, accumulate)
   storeRow(c + 3 * cRow, c30, c31, accumulate)
+}
+
+/**
+ * The same for c[6, 8] and a panel of A of 8 rows, of which 6 count. Its 12 accumulators hide the latency of
+ * multiply-add, as 8 do not, and leave room for 2 vectors of B and 1 of A: all 15 registers that V8 has to give. It
+ * would move the loads of all rows to the front, and spill, so a way out that is never taken stands after each row; sums
+ * are loaded before the loop, since what comes after it counts too. Without either it spills, and `npm run bench matMul`
+ * prints half the rate.
+ */
+function tallTile(a: usize, b: usize, stride: usize, c: usize, cRow: usize, depth: i32, accumulate: bool): void {
+  let c00 = f32x4.splat(0)
+  let c01 = f32x4.splat(0)
+  let c10 = f32x4.splat(0)
+  let c11 = f32x4.splat(0)
+  let c20 = f32x4.splat(0)
+  let c21 = f32x4.splat(0)
+  let c30 = f32x4.splat(0)
+  let c31 = f32x4.splat(0)
+  let c40 = f32x4.splat(0)
+  let c41 = f32x4.splat(0)
+  let c50 = f32x4.splat(0)
+  let c51 = f32x4.splat(0)
+  if (accumulate) {
+    let row = c
+    c00 = v128.load(row)
+    c01 = v128.load(row, 16)
+    row += cRow
+    c10 = v128.load(row)
+    c11 = v128.load(row, 16)
+    row += cRow
+    c20 = v128.load(row)
+    c21 = v128.load(row, 16)
+    row += cRow
+    c30 = v128.load(row)
+    c31 = v128.load(row, 16)
+    row += cRow
+    c40 = v128.load(row)
+    c41 = v128.load(row, 16)
+    row += cRow
+    c50 = v128.load(row)
+    c51 = v128.load(row, 16)
+  }
+  const end = a + ((<usize>depth) << 5)
+  while (true) {
+    const b0 = v128.load(b)
+    const b1 = v128.load(b, 16)
+    let x = v128.load32_splat(a)
+    c00 = madd(x, b0, c00)
+    c01 = madd(x, b1, c01)
+    if (a >= end) break
+    x = v128.load32_splat(a, 4)
+    c10 = madd(x, b0, c10)
+    c11 = madd(x, b1, c11)
+    if (a >= end) break
+    x = v128.load32_splat(a, 8)
+    c20 = madd(x, b0, c20)
+    c21 = madd(x, b1, c21)
+    if (a >= end) break
+    x = v128.load32_splat(a, 12)
+    c30 = madd(x, b0, c30)
+    c31 = madd(x, b1, c31)
+    if (a >= end) break
+    x = v128.load32_splat(a, 16)
+    c40 = madd(x, b0, c40)
+    c41 = madd(x, b1, c41)
+    if (a >= end) break
+    x = v128.load32_splat(a, 20)
+    c50 = madd(x, b0, c50)
+    c51 = madd(x, b1, c51)
+    a += 32
+    b += stride
+    if (a >= end) break
+  }
+  v128.store(c, c00)
+  v128.store(c, c01, 16)
+  c += cRow
+  v128.store(c, c10)
+  v128.store(c, c11, 16)
+  c += cRow
+  v128.store(c, c20)
+  v128.store(c, c21, 16)
+  c += cRow
+  v128.store(c, c30)
+  v128.store(c, c31, 16)
+  c += cRow
+  v128.store(c, c40)
+  v128.store(c, c41, 16)
+  c += cRow
+  v128.store(c, c50)
+  v128.store(c, c51, 16)
 }
 
 function storeRow(c: usize, low: v128, high: v128, accumulate: bool): void {
