@@ -12,6 +12,7 @@ import {
   type Variable,
   zerosLike,
 } from '@tensorflow/tfjs-core'
+import { registerVjp } from './backward.js'
 import { type Attrs, rules } from './gradient-rules.js'
 import { differentiated, mendTapeOrder } from './tape.js'
 
@@ -21,12 +22,14 @@ let ours: GradConfig | undefined
 
 /**
  * Registers the gradients of the tfjs ops that this project is written in. tfjs-core alone ships without any in Node,
- * and its own for `cumsum` is wrong off the last axis. Happens on first use, never at import; calling it again is free,
- * unless something has put tfjs's own back, as tfjs-layers does when it is loaded.
+ * and its own for `cumsum` is wrong off the last axis. `valueAndGrads` and `vjp` call it; to take gradients of a model with
+ * tfjs's own functions, call it before. Calling it again is free, unless something has put tfjs's own back, as
+ * tfjs-layers does when it is loaded.
  */
 export function registerGradients(): void {
   if (ours !== undefined && getGradient(witness) === ours) return
   mendTapeOrder()
+  registerVjp(vjp)
   for (const [kernelName, rule] of Object.entries(rules)) {
     const all = rule.save?.[0] === '*'
     registerGradient({

@@ -1,3 +1,4 @@
+export { registeredVjp } from './backward.js'
 export * from './batch-session.js'
 export * from './config.js'
 export * from './depth.js'

@@ -1,6 +1,5 @@
 import { type Tensor, tensor, util, Variable, variable } from '@tensorflow/tfjs-core'
 import { closest } from './config.js'
-import { registerGradients } from './gradients.js'
 import { spendRoom } from './parameter-limit.js'
 
 /** Values by name, as a checkpoint holds them. */
@@ -129,7 +128,6 @@ function didYouMean(name: string, candidates: readonly string[]): string {
 
 /** A parameter: takes over `initial` and frees it. Variables are never given names, since tfjs makes those global. */
 export function parameter(initial: Tensor, trainable = true): Variable {
-  registerGradients()
   const v = variable(initial, trainable)
   initial.dispose()
   spendRoom(v)

@@ -10,7 +10,7 @@ import {
   tidy,
   unregisterKernel,
 } from '@tensorflow/tfjs-core'
-import { registerGradients, vjp } from './gradients.js'
+import { registeredVjp } from './backward.js'
 import { type Dims, dims } from './shape.js'
 import { type Mixing, watched } from './watch.js'
 
@@ -161,7 +161,6 @@ export function defineOp<I extends object, A extends object, O extends object>(s
     const attrs = { ...spec.attrs, ...given } as A
     const present = checkInputs(spec, inputs)
     if (!gradientRegistered) {
-      registerGradients()
       registerOpGradient(plain, kernelName, outputNames)
       gradientRegistered = true
     }
@@ -248,6 +247,7 @@ function registerOpGradient(spec: PlainSpec, kernelName: string, outputNames: re
     saveAllInputs: true,
     outputsToSave: outputNames.map(() => spec.keepOutputs ?? true),
     gradFunc: (dy, saved, attrs) => {
+      registeredVjp()
       const { $op, $inputs } = attrs as unknown as Carried
       const inputs = named($inputs, saved)
       const outputs = named(spec.keepOutputs === false ? [] : outputNames, saved.slice($inputs.length))
@@ -340,7 +340,7 @@ function ensureBackward(spec: PlainSpec, backwardName: string, backward: NonNull
       const cotangents = Array.isArray(dy) ? dy : [dy]
       const floats = $inputs.filter((name) => (all[name] as Tensor).dtype === 'float32')
       const xs = floats.map((name) => all[name] as Tensor)
-      const second = vjp(
+      const second = registeredVjp()(
         () => {
           const grads = spec.gradient(
             unprefixed('dy.', all) as never,
@@ -367,7 +367,7 @@ export function differentiated<I extends object, A extends object, O extends obj
 ): OpSpec<I, A, O>['gradient'] {
   return (dys, inputs, _outputs, attrs) => {
     const entries = Object.entries(inputs as Record<string, Tensor>).filter(([, t]) => t?.dtype === 'float32')
-    const grads = vjp(
+    const grads = registeredVjp()(
       () => {
         const outputs = reference(inputs, attrs) as Record<string, Tensor>
         return Object.keys(dys).map((name) => outputs[name] as Tensor)

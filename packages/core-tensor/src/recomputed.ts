@@ -1,5 +1,5 @@
 import { customGrad, type Tensor, type Variable } from '@tensorflow/tfjs-core'
-import { vjp } from './gradients.js'
+import { registeredVjp } from './backward.js'
 
 /**
  * `f` of one tensor or several, of which no intermediate value is kept for the backward pass: that runs f again. Costs f
@@ -20,7 +20,7 @@ export function recomputed(
     save(xs)
     return {
       value: f(...xs),
-      gradFunc: (dy: Tensor, saved: Tensor[]) => vjp(() => [f(...saved)], [...saved, ...parameters], [dy]),
+      gradFunc: (dy: Tensor, saved: Tensor[]) => registeredVjp()(() => [f(...saved)], [...saved, ...parameters], [dy]),
     }
   })
   return op(...inputs, ...parameters)

@@ -24,5 +24,5 @@ export const boundedSqrtSheet: OpSheet<{ readonly x: Tensor }, object> = {
   equation: 'y = \\sqrt{x}, \\quad \\frac{\\partial y}{\\partial x} = \\min\\left(\\frac{1}{2\\sqrt{x}}, 1000\\right)',
   draw: { x: 'unit' },
   cost: ({ N = 1 }) => ({ flops: N, bytes: 8 * N, passes: 1 }),
-  examples: [{ dims: { N: 1 } }, { dims: { N: 7 } }, { dims: { N: 2 ** 16 } }],
+  examples: [{ dims: { N: 1 } }, { dims: { N: 7 } }, { dims: { N: 65536 } }],
 }

@@ -1,7 +1,10 @@
-import { defineOp, type OpSheet } from '../op.js'
-import { gradient } from './softmax-attention-gradient.js'
-import { type AttentionOutputs, reference } from './softmax-attention-reference.js'
-import type { AttentionAttrs, AttentionInputs } from './softmax-attention-tiles.js'
+import { defineOp, differentiated, type OpSheet } from '../op.js'
+import {
+  type AttentionAttrs,
+  type AttentionInputs,
+  type AttentionOutputs,
+  reference,
+} from './softmax-attention-reference.js'
 
 /**
  * Softmax attention over the keys that a query may see, without a T x S buffer:
@@ -39,78 +42,82 @@ export const softmaxAttention = defineOp<AttentionInputs, AttentionAttrs, Attent
   },
   outputs: { o: 'B T H V', lse: 'B H T' },
   mixes: { values: 'v', output: 'o', carried: [] },
-  attrs: { causal: true, window: 0, sinks: 0, scale: 0, softCap: 0, ahead: 0, block: 256 },
+  attrs: { causal: true, window: 0, sinks: 0, scale: 0, softCap: 0, ahead: 0, block: 64 },
   reference,
-  gradient,
+  gradient: differentiated(reference),
 })
 
-/** What the laws, the self-test and the bench go by. */
-export const softmaxAttentionSheet: OpSheet<AttentionInputs, AttentionAttrs> = {
-  equation: 'o_i = \\sum_j \\mathrm{softmax}_j\\!\\left(\\tfrac{q_i \\cdot k_j}{\\sqrt{K}} + b_{ij}\\right) v_j',
-  draw: {
-    slopes: 'unit',
-    logForget: 'logDecay',
-    keyMask: 'mask',
-    queryDocuments: 'few',
-    keyDocuments: 'few',
-  },
-  cost: ({ B = 1, T = 1, S = 1, H = 1, K = 1, V = 1, G = 1 }, { causal, window }) => {
-    // pairs of a query and a key that it sees
-    const pairs = window > 0 ? T * Math.min(window, S) : causal ? T * (S - (T - 1) / 2) : T * S
-    return { flops: 2 * B * H * pairs * (K + V), bytes: 4 * B * (T * H * (K + V) + S * G * (K + V)), passes: 1 }
-  },
-  examples: [
-    {
-      dims: { B: 1, T: 2, S: 3, H: 2, G: 1, K: 2, V: 3, X: 1, Y: 2, R: 2 },
-      attrs: { block: 2 },
-      omit: ['keyMask', 'queryDocuments', 'keyDocuments'],
+/** What the laws, the self-test and the bench go by; pure, so that a bundle without them has none of it. */
+export const softmaxAttentionSheet: OpSheet<AttentionInputs, AttentionAttrs> = /* @__PURE__ */ sheet()
+
+function sheet(): OpSheet<AttentionInputs, AttentionAttrs> {
+  return {
+    equation: 'o_i = \\sum_j \\mathrm{softmax}_j\\!\\left(\\tfrac{q_i \\cdot k_j}{\\sqrt{K}} + b_{ij}\\right) v_j',
+    draw: {
+      slopes: 'unit',
+      logForget: 'logDecay',
+      keyMask: 'mask',
+      queryDocuments: 'few',
+      keyDocuments: 'few',
     },
-    { dims: { B: 2, T: 1, S: 1, H: 4, G: 2, K: 5, V: 9 }, omit: only() },
-    { dims: { B: 2, T: 3, S: 5, H: 4, G: 2, K: 3, V: 2, X: 2, Y: 1 }, attrs: { softCap: 2 }, omit: only('bias') },
-    {
-      dims: { B: 2, T: 5, S: 7, H: 4, G: 2, K: 3, V: 5 },
-      attrs: { window: 4, sinks: 1, block: 4 },
-      omit: only('slopes', 'logForget', 'sinkLogits'),
+    cost: ({ B = 1, T = 1, S = 1, H = 1, K = 1, V = 1, G = 1 }, { causal, window }) => {
+      // pairs of a query and a key that it sees
+      const pairs = window > 0 ? T * Math.min(window, S) : causal ? T * (S - (T - 1) / 2) : T * S
+      return { flops: 2 * B * H * pairs * (K + V), bytes: 4 * B * (T * H * (K + V) + S * G * (K + V)), passes: 1 }
     },
-    {
-      dims: { B: 1, T: 6, S: 6, H: 4, G: 2, K: 4, V: 2 },
-      attrs: { causal: false, softCap: 1 },
-      omit: only('slopes', 'keyMask', 'sinkLogits'),
-    },
-    {
-      dims: { B: 1, T: 9, S: 9, H: 2, G: 2, K: 4, V: 4 },
-      attrs: { causal: false, block: 4 },
-      omit: only('queryDocuments', 'keyDocuments', 'sinkLogits'),
-    },
-    {
-      dims: { B: 2, T: 11, S: 7, H: 2, G: 1, K: 3, V: 5, X: 1, Y: 1, R: 6 },
-      attrs: { causal: false, window: 6, ahead: 3, block: 3 },
-      omit: only('bias', 'relativeBias', 'slopes', 'keyMask', 'sinkLogits'),
-    },
-    { dims: { B: 2, T: 63, S: 64, H: 2, G: 1, K: 5, V: 7 }, attrs: { window: 7, sinks: 2, block: 16 }, omit: only() },
-    {
-      dims: { B: 1, T: 65, S: 65, H: 4, G: 2, K: 6, V: 4 },
-      attrs: { window: 20, block: 16 },
-      omit: only('logForget', 'sinkLogits'),
-    },
-    {
-      dims: { B: 2, T: 13, S: 29, H: 3, G: 3, K: 8, V: 8, R: 9 },
-      attrs: { block: 8 },
-      omit: only('relativeBias', 'logForget', 'slopes'),
-    },
-    {
-      dims: { B: 1, T: 70, S: 131, H: 2, G: 1, K: 5, V: 3, X: 1, Y: 2, R: 50 },
-      attrs: { window: 66, sinks: 3, ahead: 1, softCap: 3, block: 50 },
-      omit: [],
-    },
-    { dims: { B: 1, T: 1, S: 1000, H: 2, G: 1, K: 1, V: 1 }, attrs: { scale: 1 }, omit: only('slopes', 'keyMask') },
-    {
-      dims: { B: 2, T: 64, S: 64, H: 2, G: 2, K: 9, V: 5 },
-      attrs: { window: 30, block: 24 },
-      omit: only('keyMask', 'queryDocuments', 'keyDocuments'),
-    },
-    { dims: { B: 2, T: 256, S: 256, H: 4, G: 2, K: 16, V: 16 }, omit: only() },
-  ],
+    examples: [
+      {
+        dims: { B: 1, T: 2, S: 3, H: 2, G: 1, K: 2, V: 3, X: 1, Y: 2, R: 2 },
+        attrs: { block: 2 },
+        omit: ['keyMask', 'queryDocuments', 'keyDocuments'],
+      },
+      { dims: { B: 2, T: 1, S: 1, H: 4, G: 2, K: 5, V: 9 }, omit: only() },
+      { dims: { B: 2, T: 3, S: 5, H: 4, G: 2, K: 3, V: 2, X: 2, Y: 1 }, attrs: { softCap: 2 }, omit: only('bias') },
+      {
+        dims: { B: 2, T: 5, S: 7, H: 4, G: 2, K: 3, V: 5 },
+        attrs: { window: 4, sinks: 1, block: 4 },
+        omit: only('slopes', 'logForget', 'sinkLogits'),
+      },
+      {
+        dims: { B: 1, T: 6, S: 6, H: 4, G: 2, K: 4, V: 2 },
+        attrs: { causal: false, softCap: 1 },
+        omit: only('slopes', 'keyMask', 'sinkLogits'),
+      },
+      {
+        dims: { B: 1, T: 9, S: 9, H: 2, G: 2, K: 4, V: 4 },
+        attrs: { causal: false, block: 4 },
+        omit: only('queryDocuments', 'keyDocuments', 'sinkLogits'),
+      },
+      {
+        dims: { B: 2, T: 11, S: 7, H: 2, G: 1, K: 3, V: 5, X: 1, Y: 1, R: 6 },
+        attrs: { causal: false, window: 6, ahead: 3, block: 3 },
+        omit: only('bias', 'relativeBias', 'slopes', 'keyMask', 'sinkLogits'),
+      },
+      { dims: { B: 2, T: 63, S: 64, H: 2, G: 1, K: 5, V: 7 }, attrs: { window: 7, sinks: 2, block: 16 }, omit: only() },
+      {
+        dims: { B: 1, T: 65, S: 65, H: 4, G: 2, K: 6, V: 4 },
+        attrs: { window: 20, block: 16 },
+        omit: only('logForget', 'sinkLogits'),
+      },
+      {
+        dims: { B: 2, T: 13, S: 29, H: 3, G: 3, K: 8, V: 8, R: 9 },
+        attrs: { block: 8 },
+        omit: only('relativeBias', 'logForget', 'slopes'),
+      },
+      {
+        dims: { B: 1, T: 70, S: 131, H: 2, G: 1, K: 5, V: 3, X: 1, Y: 2, R: 50 },
+        attrs: { window: 66, sinks: 3, ahead: 1, softCap: 3, block: 50 },
+        omit: [],
+      },
+      { dims: { B: 1, T: 1, S: 1000, H: 2, G: 1, K: 1, V: 1 }, attrs: { scale: 1 }, omit: only('slopes', 'keyMask') },
+      {
+        dims: { B: 2, T: 64, S: 64, H: 2, G: 2, K: 9, V: 5 },
+        attrs: { window: 30, block: 24 },
+        omit: only('keyMask', 'queryDocuments', 'keyDocuments'),
+      },
+      { dims: { B: 2, T: 256, S: 256, H: 4, G: 2, K: 16, V: 16 }, omit: only() },
+    ],
+  }
 }
 
 /** The optional inputs without those named: what an example leaves out. */
