@@ -21,10 +21,10 @@ import {
   tanh,
   transpose,
 } from '@tensorflow/tfjs-core'
-import type { CachePolicy } from './cache-policy.js'
+import type { CacheRule } from './cache-policy.js'
 import type { KvCache } from './key-cache.js'
 
-interface ScoreAttrs {
+export interface ScoreAttrs {
   readonly scale: number
   readonly softCap: number
   readonly sinkLogits: Tensor | null
@@ -34,7 +34,7 @@ interface ScoreAttrs {
  * The weight that queries give each key, summed over the queries of a key head: of the newest query, or of all of them.
  * q `[B, T, H, K]` are the newest of the keys `[B, S, G, K]`; returns `[B, G, S]`. No gradient passes.
  */
-export function keyWeights(q: Tensor, keys: Tensor, all: boolean, { scale, softCap, sinkLogits }: ScoreAttrs): Tensor {
+function keyWeights(q: Tensor, keys: Tensor, all: boolean, { scale, softCap, sinkLogits }: ScoreAttrs): Tensor {
   const [B, T, H, K] = q.shape as [number, number, number, number]
   const [, S, G] = keys.shape as [number, number, number]
   const t = all ? T : 1
@@ -56,17 +56,19 @@ export function keyWeights(q: Tensor, keys: Tensor, all: boolean, { scale, softC
 
 /** The cache after a piece of a chunk: its usage added up, and at the end of a chunk no longer than the policy allows. */
 export function evicted(
-  policy: CachePolicy,
+  { capacity, chunk, weighs, kept }: CacheRule,
   cache: KvCache,
   usage: Tensor | null,
-  weigh: (all: boolean) => Tensor,
+  queries: Tensor,
+  attrs: ScoreAttrs,
 ): KvCache {
   const [keys, values] = [cache.keys as Tensor, cache.values as Tensor]
   const S = keys.shape[1] as number
-  const total = policy.weighs === 'all' ? accumulated(usage, byKey(weigh(true))) : null
-  if (cache.position % policy.chunk !== 0 || S <= policy.capacity) return { ...cache, usage: total }
-  const weights = total === null ? (policy.weighs === 'newest' ? weigh(false) : null) : byHead(total)
-  const places = stopGradient(policy.kept(S, weights))
+  const weigh = (all: boolean): Tensor => keyWeights(queries, keys, all, attrs)
+  const total = weighs === 'all' ? accumulated(usage, byKey(weigh(true))) : null
+  if (cache.position % chunk !== 0 || S <= capacity) return { ...cache, usage: total }
+  const weights = total === null ? (weighs === 'newest' ? weigh(false) : null) : byHead(total)
+  const places = stopGradient(kept(S, weights))
   return {
     ...cache,
     keys: chosen(keys, places),

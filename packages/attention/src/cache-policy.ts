@@ -13,9 +13,11 @@ import {
   type Tensor,
   topk,
 } from '@tensorflow/tfjs-core'
+import { evicted, type ScoreAttrs } from './cache-eviction.js'
+import type { KvCache } from './key-cache.js'
 
 /** Which keys a full cache gives up. Keys keep the positions that they were turned to. */
-export interface CachePolicy {
+export interface CacheRule {
   /** Most keys that are kept from one chunk to the next; Infinity for all. */
   readonly capacity: number
   /** Tokens between two reductions: they see each other, and all that was kept before them. Changes results. */
@@ -29,13 +31,24 @@ export interface CachePolicy {
   kept(S: number, weights: Tensor | null): Tensor
 }
 
+/** A rule with what carries it out. */
+export interface CachePolicy extends CacheRule {
+  /** The cache after the queries `[B, T, H, K]` of its newest keys: no longer than the rule allows, at the end of a chunk. */
+  reduced(cache: KvCache, usage: Tensor | null, queries: Tensor, attrs: ScoreAttrs): KvCache
+}
+
+/** A policy of one's own. */
+export function cachePolicy(rule: CacheRule): CachePolicy {
+  return { ...rule, reduced: (cache, usage, queries, attrs) => evicted(rule, cache, usage, queries, attrs) }
+}
+
 /** Every key stays. */
-export const fullCache: CachePolicy = {
+export const fullCache: CachePolicy = /* @__PURE__ */ cachePolicy({
   capacity: Number.POSITIVE_INFINITY,
   chunk: 1,
   weighs: 'none',
   kept: (S) => reshape(range(0, S), [1, 1, S]),
-}
+})
 
 /** The newest keys stay. */
 export function windowCache(capacity: number, chunk = 1): CachePolicy {
@@ -54,7 +67,7 @@ export function sinkCache(first: number, capacity: number, chunk = 1): CachePoli
   }
   const kept = (S: number): Tensor =>
     reshape(concat([range(0, first), range(S - (capacity - first), S)]), [1, 1, capacity])
-  return { capacity, chunk, weighs: 'none', kept }
+  return cachePolicy({ capacity, chunk, weighs: 'none', kept })
 }
 
 /**
@@ -70,7 +83,7 @@ export function heavyHitterCache(capacity: number, chunk = 1): CachePolicy {
     const recent = mul(reshape(range(S - newest, S), [1, 1, newest]), ones([B, G, 1]))
     return concat([largest(older, capacity - newest), recent], 2)
   }
-  return { capacity, chunk, weighs: 'all', kept }
+  return cachePolicy({ capacity, chunk, weighs: 'all', kept })
 }
 
 /**
@@ -80,7 +93,7 @@ export function heavyHitterCache(capacity: number, chunk = 1): CachePolicy {
 export function tovaCache(capacity: number, chunk = 1): CachePolicy {
   checked('tovaCache', capacity, chunk)
   const kept = (_: number, weights: Tensor | null): Tensor => largest(sum(weights as Tensor, 1, true), capacity)
-  return { capacity, chunk, weighs: 'newest', kept }
+  return cachePolicy({ capacity, chunk, weighs: 'newest', kept })
 }
 
 /** Places of the `count` largest along the last axis of `[B, G, S]`, ascending; of equal ones the later. */

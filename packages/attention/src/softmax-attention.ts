@@ -21,11 +21,10 @@ import {
   timesOf,
 } from '@mneme/core-tensor'
 import { concat, reshape, slice, type Tensor, tensor1d, type Variable } from '@tensorflow/tfjs-core'
-import { evicted, keyWeights } from './cache-eviction.js'
 import type { CachePolicy } from './cache-policy.js'
 import { emptyCache, type KvCache, placement, turned } from './key-cache.js'
 import { alibiSlopes, type T5Bias } from './position-bias.js'
-import { ValueResidual, type ValueRole } from './value-residual.js'
+import type { ValueResidual } from './value-residual.js'
 
 export interface SoftmaxAttentionOptions {
   readonly dModel: number
@@ -47,7 +46,7 @@ export interface SoftmaxAttentionOptions {
   /** Scores become c tanh(score / c) before biases join; 0 for none. */
   readonly softCap?: number
   /** What its values have to do with those of the first layer; null for nothing. */
-  readonly valueRole?: ValueRole | null
+  readonly valueResidual?: ValueResidual | null
   /** Which keys the cache gives up; null for what the window needs. */
   readonly cache?: CachePolicy | null
   readonly projection?: LinearOptions
@@ -107,7 +106,7 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     // what adds the same to all scores of a query changes no weight
     const biasTrainable = options.rotary !== null || !!options.softCap || !!options.sinkLogits
     this.kProj = new Linear(dModel, nKvHeads * dHead, rng, { ...projection, biasTrainable })
-    this.valueResidual = options.valueRole ? new ValueResidual(options.valueRole) : null
+    this.valueResidual = options.valueResidual ?? null
     const own = this.valueResidual?.own ?? true
     this.vProj = own ? new Linear(dModel, nKvHeads * dHead, rng, projection) : null
     this.oProj = new Linear(nHeads * dHead, dModel, rng, options.outProjection ?? projection)
@@ -119,8 +118,8 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
 
   /** The distance to a key is counted in the cache, so nothing may be missing between. */
   private checkDistances(): void {
-    const { window, sinks = 0, distanceBias = null, valueRole = null } = this.options
-    if (this.policy !== null && valueRole !== null) {
+    const { window, sinks = 0, distanceBias = null, valueResidual = null } = this.options
+    if (this.policy !== null && valueResidual !== null) {
       throw new RangeError(
         'SoftmaxAttention cache: expected no values of another layer, whose keys a policy may have given up.',
       )
@@ -183,10 +182,7 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     const attrs = { scale: scale || dHead ** -0.5, softCap, sinkLogits: this.sinkLogits }
     return {
       y: this.oProj.forward(reshape(residual ? residual.output(o, own, pass) : o, [B, T, nHeads * dHead])),
-      state:
-        this.policy === null
-          ? cache
-          : evicted(this.policy, cache, state.usage, (all) => keyWeights(q, keys, all, attrs)),
+      state: this.policy?.reduced(cache, state.usage, q, attrs) ?? cache,
     }
   }
 

@@ -1,5 +1,5 @@
 import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
-import type { ValueRole } from '@mneme/attention/value-residual'
+import { ValueResidual, type ValueRole } from '@mneme/attention/value-residual'
 import { type CheckpointLayout, type LanguageModel, type Paper, withDefaults } from '@mneme/core-tensor'
 import {
   type LlamaConfig,
@@ -81,10 +81,10 @@ const defaults: ResformerConfig = {
 }
 
 function build(config: ResformerConfig): LanguageModel {
-  return llamaDecoder(
-    config,
-    (options, rng, layer) => new SoftmaxAttention({ ...options, valueRole: valueRole(config, layer) }, rng) as never,
-  )
+  return llamaDecoder(config, (options, rng, layer) => {
+    const role = valueRole(config, layer)
+    return new SoftmaxAttention({ ...options, valueResidual: role && new ValueResidual(role) }, rng) as never
+  })
 }
 
 const tiny: ResformerConfig = {
