@@ -1,4 +1,4 @@
-import { pieceOf, registeredVjp, type Span, softmaxAttention, spans, wholeNumber } from '@mneme/core-tensor'
+import { differentiation, pieceOf, type Span, softmaxAttention, spans, wholeNumber } from '@mneme/core-tensor'
 import {
   add,
   concat,
@@ -130,7 +130,7 @@ function rowByRow({ q, k, v }: AttentionHeads, rows: readonly Row[], attend: Att
     const dqs = rows.map((row) => {
       const [dq, ...sums] = tidy(() => {
         const pieces = piecesOf(row, heads)
-        const found = registeredVjp()(() => [one(row, pieces)], pieces, [pieceOf(dy, row.queries, 1)])
+        const found = differentiation().vjp(() => [one(row, pieces)], pieces, [pieceOf(dy, row.queries, 1)])
         const end = 1 + row.keys.length
         return [found[0] as Tensor, addedInFront(dk, found.slice(1, end)), addedInFront(dv, found.slice(end))]
       }) as [Tensor, Tensor, Tensor]

@@ -12,8 +12,9 @@ import {
   type Variable,
   zerosLike,
 } from '@tensorflow/tfjs-core'
-import { registerVjp } from './backward.js'
+import { registerDifferentiation } from './differentiation.js'
 import { type Attrs, rules } from './gradient-rules.js'
+import { opGradients } from './op-backward.js'
 import { differentiated, mendTapeOrder } from './tape.js'
 
 /** tfjs has a gradient of its own for this one: while ours stands, so do the others. */
@@ -29,7 +30,7 @@ let ours: GradConfig | undefined
 export function registerGradients(): void {
   if (ours !== undefined && getGradient(witness) === ours) return
   mendTapeOrder()
-  registerVjp(vjp)
+  registerDifferentiation({ vjp, opGradients })
   for (const [kernelName, rule] of Object.entries(rules)) {
     const all = rule.save?.[0] === '*'
     registerGradient({

@@ -1,5 +1,4 @@
 import {
-  clone,
   engine,
   getKernel,
   type KernelBackend,
@@ -8,9 +7,8 @@ import {
   type Tensor,
   type TensorInfo,
   tidy,
-  unregisterKernel,
 } from '@tensorflow/tfjs-core'
-import { registeredVjp } from './backward.js'
+import { differentiation } from './differentiation.js'
 import { type Dims, dims } from './shape.js'
 import { type Mixing, watched } from './watch.js'
 
@@ -134,7 +132,13 @@ export function kernelRefusals(): readonly string[] {
   return [...refusals]
 }
 
-function accepted(op: string, backend: string, inputs: Infos, attrs: Record<string, unknown>): OpKernel | undefined {
+/** The kernel of an op that takes a call; undefined where the reference is to run. */
+export function accepted(
+  op: string,
+  backend: string,
+  inputs: Infos,
+  attrs: Record<string, unknown>,
+): OpKernel | undefined {
   const kernel = opKernel(op, backend)
   if (kernel === undefined) return undefined
   const verdict = kernel.accepts?.(inputs, attrs) ?? true
@@ -153,7 +157,7 @@ function accepted(op: string, backend: string, inputs: Infos, attrs: Record<stri
  */
 export function defineOp<I extends object, A extends object, O extends object>(spec: OpSpec<I, A, O>): Op<I, A, O> {
   const plain = spec as unknown as PlainSpec
-  const kernelName = `mneme.${spec.name}`
+  const kernelName = kernelNameOf(spec)
   const outputNames = Object.keys(spec.outputs)
   let gradientRegistered = false
 
@@ -161,7 +165,7 @@ export function defineOp<I extends object, A extends object, O extends object>(s
     const attrs = { ...spec.attrs, ...given } as A
     const present = checkInputs(spec, inputs)
     if (!gradientRegistered) {
-      registerOpGradient(plain, kernelName, outputNames)
+      registerOpGradient(plain, kernelName)
       gradientRegistered = true
     }
     ensureKernel(plain, kernelName, outputNames)
@@ -207,8 +211,8 @@ function folded(tensor: Tensor, axes: string): Pick<Tensor, 'shape'> {
   return { shape: [tensor.shape.slice(0, tensor.rank - kept).reduce((a, b) => a * b, 1), ...last] }
 }
 
-/** tfjs saves inputs for the backward pass only if they come as a list, so the names travel as an attribute. */
-function runKernel(kernelName: string, inputs: Record<string, Tensor>, attrs: object): Tensor[] {
+/** Runs a kernel of tfjs. It saves inputs for the backward pass only if they come as a list, so the names travel as an attribute. */
+export function runKernel(kernelName: string, inputs: Record<string, Tensor>, attrs: object): Tensor[] {
   const list = Object.values(inputs) as unknown as Record<string, Tensor>
   const results = engine().runKernel(kernelName, list, {
     ...attrs,
@@ -217,11 +221,17 @@ function runKernel(kernelName: string, inputs: Record<string, Tensor>, attrs: ob
   return Array.isArray(results) ? results : [results]
 }
 
-type PlainSpec = OpSpec<Tensors, object, Tensors>
-interface Carried {
+/** An op whose types have been forgotten. */
+export type PlainSpec = OpSpec<Tensors, object, Tensors>
+
+/** What travels with a call through tfjs: the op's attributes, and the names of its inputs. */
+export interface Carried {
   readonly $op: Record<string, unknown>
   readonly $inputs: readonly string[]
 }
+
+/** The name of an op's kernel in tfjs. */
+export const kernelNameOf = ({ name }: { readonly name: string }): string => `mneme.${name}`
 
 function ensureKernel(spec: PlainSpec, kernelName: string, outputNames: readonly string[]): void {
   const backendName = engine().backendName
@@ -241,121 +251,19 @@ function ensureKernel(spec: PlainSpec, kernelName: string, outputNames: readonly
   })
 }
 
-function registerOpGradient(spec: PlainSpec, kernelName: string, outputNames: readonly string[]): void {
+function registerOpGradient(spec: PlainSpec, kernelName: string): void {
   registerGradient({
     kernelName,
     saveAllInputs: true,
-    outputsToSave: outputNames.map(() => spec.keepOutputs ?? true),
-    gradFunc: (dy, saved, attrs) => {
-      registeredVjp()
-      const { $op, $inputs } = attrs as unknown as Carried
-      const inputs = named($inputs, saved)
-      const outputs = named(spec.keepOutputs === false ? [] : outputNames, saved.slice($inputs.length))
-      const dys = named(outputNames, Array.isArray(dy) ? dy : [dy])
-      const { grads, fresh } = runBackward(spec, kernelName, dys, inputs, outputs, $op)
-      // tfjs frees a gradient once it is added to another: what may be one tensor under two names is handed out as clones
-      return Object.fromEntries(
-        $inputs.flatMap((name, i) =>
-          grads[name] ? [[i, () => (fresh ? (grads[name] as Tensor) : clone(grads[name] as Tensor))]] : [],
-        ),
-      )
-    },
+    outputsToSave: Object.keys(spec.outputs).map(() => spec.keepOutputs ?? true),
+    gradFunc: (dy, saved, attrs) =>
+      differentiation().opGradients(spec, Array.isArray(dy) ? dy : [dy], saved, attrs as unknown as Carried),
   })
 }
 
-function named(names: readonly string[], tensors: readonly Tensor[]): Record<string, Tensor> {
+/** Tensors under their names. */
+export function named(names: readonly string[], tensors: readonly Tensor[]): Record<string, Tensor> {
   return Object.fromEntries(names.map((name, i) => [name, tensors[i] as Tensor]))
-}
-
-interface Backward {
-  readonly grads: Record<string, Tensor>
-  /** Whether every gradient is a tensor of its own. */
-  readonly fresh: boolean
-}
-
-function runBackward(
-  spec: PlainSpec,
-  kernelName: string,
-  dys: Record<string, Tensor>,
-  inputs: Record<string, Tensor>,
-  outputs: Record<string, Tensor>,
-  attrs: Record<string, unknown>,
-): Backward {
-  const kernel = accepted(spec.name, engine().backendName, inputs, attrs)
-  if (kernel?.backward === undefined) {
-    return {
-      grads: spec.gradient(dys as never, inputs, outputs as never, attrs) as Record<string, Tensor>,
-      fresh: false,
-    }
-  }
-  const differentiable = Object.keys(inputs).filter((name) => (inputs[name] as Tensor).dtype === 'float32')
-  const backwardName = `${kernelName}.backward`
-  ensureBackward(spec, backwardName, kernel.backward.bind(kernel))
-  const flat = { ...prefixed('dy.', dys), ...prefixed('in.', inputs), ...prefixed('out.', outputs) }
-  return {
-    grads: named(differentiable, runKernel(backwardName, flat, { $op: attrs, $grads: differentiable })),
-    fresh: true,
-  }
-}
-
-function prefixed(prefix: string, tensors: Record<string, Tensor>): Record<string, Tensor> {
-  return Object.fromEntries(Object.entries(tensors).map(([name, t]) => [prefix + name, t]))
-}
-
-function unprefixed<T>(prefix: string, map: Readonly<Record<string, T>>): Record<string, T> {
-  return Object.fromEntries(
-    Object.entries(map)
-      .filter(([name]) => name.startsWith(prefix))
-      .map(([name, t]) => [name.slice(prefix.length), t]),
-  )
-}
-
-/** The backward kernel is a tfjs kernel too; its own gradient differentiates the spec's `gradient` (second order). */
-function ensureBackward(spec: PlainSpec, backwardName: string, backward: NonNullable<OpKernel['backward']>): void {
-  const backendName = engine().backendName
-  const known = getKernel(backwardName, backendName)
-  if (known) unregisterKernel(backwardName, backendName)
-  registerKernel({
-    kernelName: backwardName,
-    backendName,
-    kernelFunc: ({ inputs, attrs, backend }) => {
-      const { $op, $inputs, $grads } = attrs as unknown as Carried & { $grads: readonly string[] }
-      const all = named($inputs, inputs as unknown as Tensor[])
-      const grads = backward(
-        unprefixed('dy.', all),
-        unprefixed('in.', all),
-        unprefixed('out.', all),
-        $op,
-        backend as KernelBackend,
-      )
-      return $grads.map((name) => grads[name] as TensorInfo)
-    },
-  })
-  registerGradient({
-    kernelName: backwardName,
-    saveAllInputs: true,
-    gradFunc: (dy, saved, attrs) => {
-      const { $op, $inputs, $grads } = attrs as unknown as Carried & { $grads: readonly string[] }
-      const all = named($inputs, saved)
-      const cotangents = Array.isArray(dy) ? dy : [dy]
-      const floats = $inputs.filter((name) => (all[name] as Tensor).dtype === 'float32')
-      const xs = floats.map((name) => all[name] as Tensor)
-      const second = registeredVjp()(
-        () => {
-          const grads = spec.gradient(
-            unprefixed('dy.', all) as never,
-            unprefixed('in.', all),
-            unprefixed('out.', all) as never,
-            $op,
-          )
-          return $grads.map((name) => (grads as Record<string, Tensor>)[name] as Tensor)
-        },
-        xs,
-        cotangents,
-      )
-      return Object.fromEntries(floats.map((name, i) => [$inputs.indexOf(name), () => clone(second[i] as Tensor)]))
-    },
-  })
 }
 
 /**
@@ -367,7 +275,7 @@ export function differentiated<I extends object, A extends object, O extends obj
 ): OpSpec<I, A, O>['gradient'] {
   return (dys, inputs, _outputs, attrs) => {
     const entries = Object.entries(inputs as Record<string, Tensor>).filter(([, t]) => t?.dtype === 'float32')
-    const grads = registeredVjp()(
+    const grads = differentiation().vjp(
       () => {
         const outputs = reference(inputs, attrs) as Record<string, Tensor>
         return Object.keys(dys).map((name) => outputs[name] as Tensor)

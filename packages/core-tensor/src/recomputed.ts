@@ -1,5 +1,5 @@
 import { customGrad, type Tensor, type Variable } from '@tensorflow/tfjs-core'
-import { registeredVjp } from './backward.js'
+import { differentiation } from './differentiation.js'
 
 /**
  * `f` of one tensor or several, of which no intermediate value is kept for the backward pass: that runs f again. Costs f
@@ -20,7 +20,8 @@ export function recomputed(
     save(xs)
     return {
       value: f(...xs),
-      gradFunc: (dy: Tensor, saved: Tensor[]) => registeredVjp()(() => [f(...saved)], [...saved, ...parameters], [dy]),
+      gradFunc: (dy: Tensor, saved: Tensor[]) =>
+        differentiation().vjp(() => [f(...saved)], [...saved, ...parameters], [dy]),
     }
   })
   return op(...inputs, ...parameters)

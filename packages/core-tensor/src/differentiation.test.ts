@@ -5,7 +5,7 @@ test('a backward pass of tfjs alone is refused until gradients are registered', 
   vi.resetModules()
   const { defineOp, differentiated } = await import('./op.js')
   const reference = ({ x }: { x: ReturnType<typeof tensor> }): { y: ReturnType<typeof tensor> } => ({ y: x.clone() })
-  const spec = { name: 'backwardTest', inputs: { x: 'N' }, outputs: { y: 'N' }, attrs: {} }
+  const spec = { name: 'differentiationTest', inputs: { x: 'N' }, outputs: { y: 'N' }, attrs: {} }
   const op = defineOp({ ...spec, reference, gradient: differentiated(reference) })
   const slope = grad((x) => op({ x }).y)
   const x = tensor([1, 2, 3])
