@@ -70,54 +70,69 @@ export interface TitansConfig extends DecoderConfig {
   }
 }
 
-function build(config: TitansConfig): LanguageModel {
-  const { variant, dModel, memoryHeads, memoryWidth, memoryDepth, memoryExpansion, normEps } = config
-  const memory = {
-    ...config,
-    nHeads: memoryHeads,
-    dHead: memoryWidth,
-    depth: memoryDepth,
-    expansion: memoryExpansion,
-    innerNorm: config.memoryNorm,
-  }
-  const dInner = Math.trunc((config.ffMult * dModel * 2) / 3)
-  if (variant === 'mac-port') {
-    const rng = new Rng(config.seed)
-    const { port } = config
-    const memoryLayers = port.memoryLayers ?? Array.from({ length: config.nLayers }, (_, i) => i)
-    return new LanguageModel({
-      embedding: new Embedding(config.vocabulary, dModel, rng.fork('embedding')),
-      body: new PortBody(
-        { ...config, ...port, dInner, memoryLayers, memory: { ...memory, ...port } },
-        rng.fork('body'),
-      ),
+type Build = (config: TitansConfig) => LanguageModel
+
+/** The shape of the memories' networks. */
+const memoryOf = (config: TitansConfig) => ({
+  ...config,
+  nHeads: config.memoryHeads,
+  dHead: config.memoryWidth,
+  depth: config.memoryDepth,
+  expansion: config.memoryExpansion,
+  innerNorm: config.memoryNorm,
+})
+const innerOf = ({ ffMult, dModel }: TitansConfig): number => Math.trunc((ffMult * dModel * 2) / 3)
+
+/** A decoder whose layers mix by a memory, alone or with what is put around it. */
+const withMemory =
+  (mixer: (memory: NeuralMemory, config: TitansConfig, rng: Rng) => SequenceMixer): Build =>
+  (config) => {
+    const { dModel, normEps } = config
+    return decoder(config, {
+      embeddingStd: 0.02,
       norm: new RMSNorm(dModel, normEps),
-      head: config.tieEmbeddings ? null : new Linear(dModel, config.vocabulary, rng.fork('head'), { bias: false }),
+      layer: (_, rng) => ({
+        mixerNorm: new RMSNorm(dModel, normEps),
+        mixer: mixer(new NeuralMemory(memoryOf(config), rng), config, rng),
+        mlpNorm: new RMSNorm(dModel, normEps),
+        mlp: new SwiGLU(dModel, innerOf(config), rng),
+      }),
     })
   }
-  return decoder(config, {
-    embeddingStd: 0.02,
+
+/** The same with a window of attention beside the memory, and persistent tokens ahead of both. */
+const besideAttention = (
+  join: (memory: NeuralMemory, attention: SoftmaxAttention, config: TitansConfig) => SequenceMixer,
+): Build =>
+  withMemory((memory, config, rng) => {
+    const { dModel, nHeads, dHead, persistent, segment, ropeBase } = config
+    // persistent tokens come first, and so are the keys that stay visible beyond the window
+    const sliding = { window: segment, sinks: persistent, rotary: { dims: dHead, base: ropeBase } }
+    const attention = new SoftmaxAttention({ dModel, nHeads, nKvHeads: nHeads, dHead, ...sliding }, rng)
+    return new PersistentTokens(join(memory, attention, config), { dModel, count: persistent }, rng)
+  })
+
+const lmm: Build = (config) => withMemory((memory) => memory)(config)
+const mac: Build = (config) => withMemory((memory, _, rng) => new MemoryAsContext(memory, config, rng))(config)
+const mag: Build = (config) =>
+  besideAttention((memory, attention) => new MemoryAsGate(memory, attention, config))(config)
+const mal: Build = (config) =>
+  besideAttention((memory, attention) => new MemoryAsLayer(memory, attention, config.dModel))(config)
+
+const macPort: Build = (config) => {
+  const { dModel, port, normEps } = config
+  const rng = new Rng(config.seed)
+  const memoryLayers = port.memoryLayers ?? Array.from({ length: config.nLayers }, (_, i) => i)
+  const memory = { ...memoryOf(config), ...port }
+  return new LanguageModel({
+    embedding: new Embedding(config.vocabulary, dModel, rng.fork('embedding')),
+    body: new PortBody({ ...config, ...port, dInner: innerOf(config), memoryLayers, memory }, rng.fork('body')),
     norm: new RMSNorm(dModel, normEps),
-    layer: (_, rng) => ({
-      mixerNorm: new RMSNorm(dModel, normEps),
-      mixer: mixer(config, new NeuralMemory(memory, rng), rng),
-      mlpNorm: new RMSNorm(dModel, normEps),
-      mlp: new SwiGLU(dModel, dInner, rng),
-    }),
+    head: config.tieEmbeddings ? null : new Linear(dModel, config.vocabulary, rng.fork('head'), { bias: false }),
   })
 }
 
-function mixer(config: TitansConfig, memory: NeuralMemory, rng: Rng): SequenceMixer {
-  const { variant, dModel, nHeads, dHead, persistent, segment, ropeBase } = config
-  if (variant === 'lmm') return memory
-  if (variant === 'mac') return new MemoryAsContext(memory, config, rng)
-  // persistent tokens come first, and so are the keys that stay visible beyond the window
-  const sliding = { window: segment, sinks: persistent, rotary: { dims: dHead, base: ropeBase } }
-  const attention = new SoftmaxAttention({ dModel, nHeads, nKvHeads: nHeads, dHead, ...sliding }, rng)
-  const both =
-    variant === 'mag' ? new MemoryAsGate(memory, attention, config) : new MemoryAsLayer(memory, attention, dModel)
-  return new PersistentTokens(both, { dModel, count: persistent }, rng)
-}
+const build: Build = (config) => ({ lmm, mac, mag, mal, 'mac-port': macPort })[config.variant](config)
 
 const defaults: TitansConfig = {
   vocabulary: 256,
@@ -217,13 +232,32 @@ export const moreTiny: Readonly<Record<string, TitansConfig>> = {
 }
 
 /**
- * Titans: Behrouz et al. 2025, arXiv:2501.00663. `config` is laid over the defaults.
+ * Titans: Behrouz et al. 2025, arXiv:2501.00663, in the form that `variant` names. `config` is laid over the defaults.
+ * A bundle with this has all five; the others here have one each.
  *
  * @throws RangeError for a key that does not exist
  */
 export function titans(config: Partial<TitansConfig> = {}): LanguageModel {
   return build(withDefaults('titans', defaults, config))
 }
+
+type FormConfig = Partial<Omit<TitansConfig, 'variant'>>
+
+const form =
+  (name: string, variant: TitansConfig['variant'], build: Build) =>
+  (config: FormConfig = {}): LanguageModel =>
+    build(withDefaults(name, { ...defaults, variant }, config))
+
+/** Titans, the memory alone: section 4.3. @throws RangeError for a key that does not exist */
+export const titansLmm = /* @__PURE__ */ form('titansLmm', 'lmm', lmm)
+/** Titans, memory as context: section 4.1. @throws RangeError for a key that does not exist */
+export const titansMac = /* @__PURE__ */ form('titansMac', 'mac', mac)
+/** Titans, memory as a gate: section 4.2. @throws RangeError for a key that does not exist */
+export const titansMag = /* @__PURE__ */ form('titansMag', 'mag', mag)
+/** Titans, memory as a layer: section 4.3. @throws RangeError for a key that does not exist */
+export const titansMal = /* @__PURE__ */ form('titansMal', 'mal', mal)
+/** Titans, memory as context as the titans-pytorch port has it. @throws RangeError for a key that does not exist */
+export const titansMacPort = /* @__PURE__ */ form('titansMacPort', 'mac-port', macPort)
 
 const paper: Paper<TitansConfig, LanguageModel> = {
   card: {
