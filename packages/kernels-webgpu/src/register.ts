@@ -2,6 +2,7 @@ import { type OpKernel, registerOpKernel } from '@mneme/core-tensor'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import { adamWKernel } from './adam-w.js'
 import { complexLinearScanKernel } from './complex-linear-scan.js'
+import { cosSinKernel } from './cos-sin.js'
 import { crossEntropyKernel } from './cross-entropy.js'
 import { deltaRuleKernel } from './delta-rule.js'
 import { embeddingKernel } from './embedding.js'
@@ -39,6 +40,7 @@ const kernels: Readonly<Record<string, (limits: Limits) => OpKernel>> = {
   maxPlusScan: ({ maxBufferBytes }) => maxPlusScanKernel(maxBufferBytes),
   rmsNorm: ({ maxBufferBytes }) => rmsNormKernel(maxBufferBytes),
   adamW: ({ maxBufferBytes }) => adamWKernel(maxBufferBytes),
+  cosSin: ({ maxBufferBytes }) => cosSinKernel(maxBufferBytes),
   crossEntropy: ({ maxBufferBytes }) => crossEntropyKernel(maxBufferBytes),
   embedding: ({ maxBufferBytes }) => embeddingKernel(maxBufferBytes),
   gelu: ({ maxBufferBytes }) => geluKernel(maxBufferBytes),

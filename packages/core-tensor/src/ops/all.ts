@@ -3,6 +3,7 @@ import { adamW, adamWSheet } from './adam-w.js'
 import { affine, affineSheet } from './affine.js'
 import { boundedSqrt, boundedSqrtSheet } from './bounded-sqrt.js'
 import { complexLinearScan, complexLinearScanSheet } from './complex-linear-scan.js'
+import { cosSin, cosSinSheet } from './cos-sin.js'
 import { crossEntropy, crossEntropySheet } from './cross-entropy.js'
 import { deltaRule, deltaRuleSheet } from './delta-rule.js'
 import { dplrDeltaRule, dplrDeltaRuleSheet } from './dplr-delta-rule.js'
@@ -34,6 +35,7 @@ export const allOps: readonly AnyOp[] = [
   described(affine, affineSheet),
   described(boundedSqrt, boundedSqrtSheet),
   described(complexLinearScan, complexLinearScanSheet),
+  described(cosSin, cosSinSheet),
   described(crossEntropy, crossEntropySheet),
   described(deltaRule, deltaRuleSheet),
   described(dplrDeltaRule, dplrDeltaRuleSheet),
