@@ -1,5 +1,6 @@
 import {
   constant,
+  cosSin,
   dims,
   type Gaps,
   gapsOf,
@@ -10,7 +11,7 @@ import {
   type SequenceMixer,
   wholeNumber,
 } from '@mneme/core-tensor'
-import { add, cos, div, expandDims, mod, mul, ones, reshape, sum, type Tensor, tensor1d } from '@tensorflow/tfjs-core'
+import { add, div, expandDims, mod, mul, ones, reshape, sum, type Tensor, tensor1d } from '@tensorflow/tfjs-core'
 import { faded, OuterFeatures, type OuterFeaturesOptions } from './outer-features.js'
 import { counted, noTokens, type TokenCount } from './token-count.js'
 
@@ -91,7 +92,7 @@ export class AReLiT extends OuterFeatures implements SequenceMixer<ArelitState> 
   private waves(counts: Tensor): Tensor {
     // all cosines come round together, so a long count keeps its digits
     const period = 2 * Math.max(1, this.options.components - 1)
-    return cos(mul(mod(add(counts, 1), period), tensor1d([...this.frequencies])))
+    return cosSin({ angle: mul(mod(add(counts, 1), period), tensor1d([...this.frequencies])) }).cos
   }
 
   stateBytes(): number {

@@ -1,6 +1,7 @@
 import {
   bySegments,
   constant,
+  cosSin,
   dims,
   eluPlusOne,
   extended,
@@ -23,7 +24,6 @@ import {
 } from '@mneme/core-tensor'
 import {
   add,
-  cos,
   div,
   matMul,
   maximum,
@@ -31,7 +31,6 @@ import {
   range,
   reshape,
   sigmoid,
-  sin,
   sub,
   sum,
   type Tensor,
@@ -167,8 +166,8 @@ export class InfiniAttention extends HeadMaps implements SequenceMixer<InfiniSta
     if (this.frequencies === null) return this.rotary === null ? x : this.rotary.forward(x, position)
     const [, T, , K] = x.shape as [number, number, number, number]
     const times = reshape(range(position, position + T), [T, 1])
-    const angles = reshape(mul(times, this.frequencies), [1, T, K / 2])
-    return rotary({ x, cos: cos(angles), sin: sin(angles) }, { layout: 'interleaved' }).y
+    const angle = reshape(mul(times, this.frequencies), [1, T, K / 2])
+    return rotary({ x, ...cosSin({ angle }) }, { layout: 'interleaved' }).y
   }
 
   stateBytes(length: number): number {

@@ -1,5 +1,6 @@
 import {
   bySegments,
+  cosSin,
   draw,
   extended,
   FLOAT_EPSILON,
@@ -17,12 +18,10 @@ import {
 import {
   add,
   concat,
-  cos,
   expandDims,
   mul,
   reshape,
   sigmoid,
-  sin,
   slice,
   split,
   sub,
@@ -102,8 +101,7 @@ export class WindowAttention extends Module {
     const share = this.vMix && expandDims(sigmoid(this.vMix.forward(normed)), 3)
     const values = share === null ? v : add(v, mul(share, sub(first, v)))
     const places = Float32Array.from({ length: T }, (_, t) => position + t)
-    const angles = mul(tensor2d(places, [T, 1]), stopGradient(this.freqs))
-    const turn = { cos: expandDims(cos(angles), 0), sin: expandDims(sin(angles), 0) } // [1, T, K/2]
+    const turn = cosSin({ angle: expandDims(mul(tensor2d(places, [T, 1]), stopGradient(this.freqs)), 0) }) // [1, T, K/2]
     const turned = (heads: Tensor): Tensor => rotary({ x: heads, ...turn }, { layout: 'interleaved' }).y
     const { y: o, state: next } = this.options.sliding
       ? this.slidingWindow(turned(q), turned(k), values, state)

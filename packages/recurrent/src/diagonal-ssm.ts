@@ -2,6 +2,7 @@ import {
   affine,
   complexLinearScan,
   constant,
+  cosSin,
   type Gaps,
   gelu,
   Linear,
@@ -10,21 +11,7 @@ import {
   type Rng,
   tokenAt,
 } from '@mneme/core-tensor'
-import {
-  add,
-  cos,
-  div,
-  exp,
-  expandDims,
-  expm1,
-  mul,
-  sigmoid,
-  sin,
-  split,
-  square,
-  sub,
-  type Tensor,
-} from '@tensorflow/tfjs-core'
+import { add, div, exp, expandDims, expm1, mul, sigmoid, split, square, sub, type Tensor } from '@tensorflow/tfjs-core'
 
 /** A complex tensor as two real ones of one shape. */
 export interface Complex {
@@ -62,11 +49,12 @@ function complexQuotient(a: Complex, b: Complex): Complex {
  */
 export function zeroOrderHold(rate: Complex, step: Tensor): { readonly decay: Complex; readonly gain: Complex } {
   const [x, y] = [mul(rate.re, step), mul(rate.im, step)]
-  const [size, turn] = [exp(x), cos(y)]
-  const im = mul(size, sin(y))
+  const size = exp(x)
+  const turn = cosSin({ angle: y })
+  const im = mul(size, turn.sin)
   // e^x cos y − 1 without the difference of two numbers close to 1
-  const lessOne = sub(mul(expm1(x), turn), mul(square(sin(div(y, 2))), 2))
-  return { decay: { re: mul(size, turn), im }, gain: complexQuotient({ re: lessOne, im }, rate) }
+  const lessOne = sub(mul(expm1(x), turn.cos), mul(square(cosSin({ angle: div(y, 2) }).sin), 2))
+  return { decay: { re: mul(size, turn.cos), im }, gain: complexQuotient({ re: lessOne, im }, rate) }
 }
 
 /**

@@ -2,6 +2,7 @@ import {
   atTokens,
   complexLinearScan,
   constant,
+  cosSin,
   dims,
   equalParts,
   type Gaps,
@@ -25,7 +26,6 @@ import {
 import {
   add,
   concat,
-  cos,
   div,
   exp,
   expandDims,
@@ -33,7 +33,6 @@ import {
   neg,
   ones,
   reshape,
-  sin,
   split,
   sqrt,
   square,
@@ -235,7 +234,7 @@ export class GateLoop extends Module implements SequenceMixer<GateLoopState> {
     if (transition === 'real') return { logDecay: logSigmoid(gate) }
     const [B, T] = x.shape as [number, number]
     const [alpha, beta] = unstack(reshape(gate, [B, T, nHeads, 2]), 3) as [Tensor, Tensor]
-    if (transition === 'complex') return { logDecay: logSigmoid(alpha), turn: { cos: cos(beta), sin: sin(beta) } }
+    if (transition === 'complex') return { logDecay: logSigmoid(alpha), turn: cosSin({ angle: beta }) }
     // the angle of 0 is not defined; this keeps its gradient finite
     const size = sqrt(add(add(square(alpha), square(beta)), 1e-12))
     return { logDecay: logSigmoid(size), turn: { cos: div(alpha, size), sin: div(beta, size) } }

@@ -1,6 +1,7 @@
 import {
   constant,
   convolved,
+  cosSin,
   dims,
   gapsOf,
   LayerNorm,
@@ -22,7 +23,7 @@ import {
   tailBytes,
   tokenAt,
 } from '@mneme/core-tensor'
-import { concat, cos, mul, reshape, sin, type Tensor, tensor1d, unstack, type Variable } from '@tensorflow/tfjs-core'
+import { concat, mul, reshape, type Tensor, tensor1d, unstack, type Variable } from '@tensorflow/tfjs-core'
 import { type ComplexState, complexState, diagonalStates } from './diagonal-ssm.js'
 import { boundedGates, type LowerBound } from './lower-bound.js'
 
@@ -157,7 +158,8 @@ export class ComplexHGRN extends Module implements SequenceMixer<ComplexState> {
     const pairs = reshape(silu(this.inputProj.forward(x)), [B, T, D, 2])
     const [cr, ci] = unstack(pairs, 3) as [Tensor, Tensor]
     const { forget, input } = boundedGates(this.lambdaProj.forward(x), this.bound)
-    const factor = { re: mul(forget, cos(this.theta)), im: mul(forget, sin(this.theta)) }
+    const { cos, sin } = cosSin({ angle: this.theta })
+    const factor = { re: mul(forget, cos), im: mul(forget, sin) }
     const written = { re: mul(input, cr), im: mul(input, ci) }
     const { h, state: after } = diagonalStates(factor, written, state ?? this.initialState(B), gaps)
     pass?.record?.record('decay', forget)

@@ -1,4 +1,5 @@
 import {
+  cosSin,
   dims,
   draw,
   gapsOf,
@@ -11,7 +12,7 @@ import {
   type Rng,
   type SequenceMixer,
 } from '@mneme/core-tensor'
-import { add, cos, exp, mul, neg, sin, type Tensor, tensor1d, type Variable } from '@tensorflow/tfjs-core'
+import { add, exp, mul, neg, type Tensor, tensor1d, type Variable } from '@tensorflow/tfjs-core'
 import {
   type Complex,
   type ComplexState,
@@ -81,8 +82,9 @@ export class LRU extends Module implements SequenceMixer<ComplexState> {
 
   /** λ, complex `[N]`. */
   eigenvalues(): Complex {
-    const [size, angle] = [exp(neg(exp(this.nuLog))), exp(this.thetaLog)]
-    return { re: mul(size, cos(angle)), im: mul(size, sin(angle)) }
+    const size = exp(neg(exp(this.nuLog)))
+    const { cos, sin } = cosSin({ angle: exp(this.thetaLog) })
+    return { re: mul(size, cos), im: mul(size, sin) }
   }
 
   initialState(batch: number): ComplexState {

@@ -1,5 +1,6 @@
 import {
   constant,
+  cosSin,
   dims,
   draw,
   gapsOf,
@@ -15,7 +16,6 @@ import {
 } from '@mneme/core-tensor'
 import {
   add,
-  cos,
   exp,
   expandDims,
   mul,
@@ -23,7 +23,6 @@ import {
   ones,
   range,
   reshape,
-  sin,
   sub,
   sum,
   type Tensor,
@@ -108,8 +107,8 @@ export class S4D extends Module implements SequenceMixer<ComplexState> {
     const step = expandDims(exp(this.logStep), 1)
     const times = reshape(range(0, length, 1, 'float32'), [length, 1, 1])
     const size = exp(neg(mul(times, mul(exp(this.logARe), step)))) // [length, D, N/2]
-    const angle = mul(times, mul(this.aIm, step))
-    const waves = mul(size, sub(mul(readout.re, cos(angle)), mul(readout.im, sin(angle))))
+    const { cos, sin } = cosSin({ angle: mul(times, mul(this.aIm, step)) })
+    const waves = mul(size, sub(mul(readout.re, cos), mul(readout.im, sin)))
     return transpose(mul(sum(waves, 2), 2)) as Tensor
   }
 
