@@ -1,7 +1,20 @@
-import { normal, normalInit, Rng, selectiveScan } from '@mneme/core-tensor'
+import { linearScan, normal, normalInit, Rng, selectiveScan } from '@mneme/core-tensor'
 import { read, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
-import { fill, ones, sigmoid, sub, type Tensor, tensor, zeros } from '@tensorflow/tfjs-core'
+import {
+  div,
+  fill,
+  log,
+  mul,
+  neg,
+  ones,
+  sigmoid,
+  softplus,
+  sub,
+  type Tensor,
+  tensor,
+  zeros,
+} from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { Mamba, type MambaOptions } from './mamba.js'
 
@@ -82,6 +95,32 @@ describe('Mamba', () => {
       const [kept, held] = [await read(sub(1, sigmoid(delta))), await read(h)]
       const expected = kept.map((share, i) => share * (held[i] as number))
       expectClose(await read(y), expected, 1e-5, 'what is kept')
+    })
+  })
+
+  describe('Theorem 1: N = 1, A = −1, B = 1 is a gated recurrence, g = σ(delta)', () => {
+    const draw = () => {
+      const [u, delta] = [normal(new Rng(11), [2, 12, 5], 1), normal(new Rng(12), [2, 12, 5], 2)]
+      const plain = { A: fill([5, 1], -1), Bt: ones([2, 12, 1]), C: ones([2, 12, 1]) }
+      const h = normal(new Rng(13), [2, 5, 1], 1)
+      const g = sigmoid(delta)
+      const gated = (b: Tensor) => linearScan({ a: sub(1, g), b, h0: tensor(h.dataSync(), [2, 5]) }).h
+      return { u, delta, g, gated, scan: (x: Tensor) => selectiveScan({ u: x, delta, ...plain, state: h }).y }
+    }
+
+    test('an input weighed as zero-order hold has it, (1 − e^−Δ) / Δ times as much: (1 − g) h + g x', async () => {
+      await within(async () => {
+        const { u, delta, g, gated, scan } = draw()
+        const held = mul(u, div(g, softplus(delta)))
+        expectClose(await read(scan(held)), await read(gated(mul(g, u))), 1e-5, 'states')
+      })
+    })
+
+    test('as the recurrence is, by Euler: (1 − g) h − ln(1 − g) x', async () => {
+      await within(async () => {
+        const { u, g, gated, scan } = draw()
+        expectClose(await read(scan(u)), await read(gated(mul(neg(log(sub(1, g))), u))), 1e-5, 'states')
+      })
     })
   })
 

@@ -53,7 +53,9 @@ const NO_STEP = -1e9
  * x, z, Δ `[B, T, E]`; B, C `[B, T, N]`; A `[E, N]`, below 0; D `[E]`. State h `[B, E, N]` and a convolution tail
  * `[B, W − 1, E]`, constant in T. Time O(T E (D + N + R)).
  * Paper: Gu and Dao 2023, arXiv:2312.00752, sections 3.2 to 3.4.
- * Differs: B is discretised by Euler's rule, as in the authors' code; the paper writes zero-order hold.
+ * Differs: B is discretised by Euler's rule, as in the authors' code; the paper writes zero-order hold. Theorem 1 (N = 1,
+ * A = −1, B = 1: h_t = (1 − g_t) h_{t-1} + g_t x_t, g = σ(W_Δ r + b_Δ)) then holds with −ln(1 − g_t), which is Δ_t, for
+ * the weight of x_t.
  */
 export class Mamba extends Module implements SequenceMixer<MambaState> {
   readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
