@@ -12,3 +12,8 @@ describeMixer(
   (seed) => new PersistentAttention({ ...options, span: 40, slots: 1 }, new Rng(seed)),
   D,
 )
+describeMixer(
+  'PersistentAttention, no slots',
+  (seed) => new PersistentAttention({ ...options, slots: 0 }, new Rng(seed)),
+  D,
+)

@@ -26,8 +26,8 @@ describe('PersistentAttention', () => {
           mixer.qProj.forward(x),
           mixer.kProj.forward(x),
           mixer.vProj.forward(x),
-          mixer.slotKeys,
-          mixer.slotValues,
+          mixer.slotKeys as Tensor,
+          mixer.slotValues as Tensor,
           mixer.distanceKeys,
         ].map(read),
       )) as [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array, Float32Array]
@@ -56,35 +56,48 @@ describe('PersistentAttention', () => {
     })
   })
 
-  test('slots that no query looks at: plain attention to the tokens before', async () => {
+  test('without slots it is plain attention to the tokens before, and the first token reads nothing', async () => {
     await within(async () => {
       const T = 5
-      const mixer = new PersistentAttention(
-        { ...options, span: T, projection: { ...options.projection, bias: true } },
-        new Rng(5),
-      )
+      const mixer = new PersistentAttention({ ...options, span: T, slots: 0 }, new Rng(5))
       mixer.distanceKeys.assign(zeros([T, 3]))
-      // all queries have the same first feature, and all slots are far against it
-      const first = tensor(
-        Float32Array.from({ length: D * D }, (_, n) => (Math.floor(n / D) % 3 === 0 ? 0 : 1)),
-        [D, D],
-      )
-      const bias = tensor(Float32Array.from({ length: D }, (_, n) => (n % 3 === 0 ? 1 : 0)))
-      mixer.qProj.weight.assign(mul(mixer.qProj.weight, first))
-      mixer.qProj.bias?.assign(bias)
-      mixer.slotKeys.assign(
-        tensor(
-          Float32Array.from({ length: 30 }, (_, n) => (n % 3 === 0 ? -1e4 : 0)),
-          [2, 5, 3],
-        ),
-      )
       const x = normal(new Rng(6), [1, T, D], 1)
       const heads = (map: Linear, begin: number): Tensor =>
         reshape(map.forward(span(x, begin, T - 1)), [1, T - 1, 2, 3])
       // query t at the key of token t − 1
       const { o } = softmaxAttention({ q: heads(mixer.qProj, 1), k: heads(mixer.kProj, 0), v: heads(mixer.vProj, 0) })
       const expected = mixer.oProj.forward(reshape(o, [1, T - 1, D]))
-      expectClose(await read(span(mixer.forward(x).y, 1, T - 1)), await read(expected), 1e-5, 'outputs')
+      const { y } = mixer.forward(x)
+      expectClose(await read(span(y, 1, T - 1)), await read(expected), 1e-5, 'outputs')
+      expect([...(await read(span(y, 0, 1)))]).toEqual(Array(D).fill(0))
+      expect(mixer.parameterCount()).toBe(4 * D * D + T * 3)
+      mixer.dispose()
+    })
+  })
+
+  test('without slots it is attention with slots that no query looks at, distances and span too', async () => {
+    await within(async () => {
+      const projection = { ...options.projection, bias: true }
+      const slotted = new PersistentAttention({ ...options, projection }, new Rng(5))
+      const plain = new PersistentAttention({ ...options, projection, slots: 0 }, new Rng(6), slotted.distanceKeys)
+      // all queries have the same first feature, and all slots are far against it
+      const first = tensor(
+        Float32Array.from({ length: D * D }, (_, n) => (Math.floor(n / D) % 3 === 0 ? 0 : 1)),
+        [D, D],
+      )
+      slotted.qProj.weight.assign(mul(slotted.qProj.weight, first))
+      slotted.qProj.bias?.assign(tensor(Float32Array.from({ length: D }, (_, n) => (n % 3 === 0 ? 1 : 0))))
+      slotted.slotKeys?.assign(
+        tensor(
+          Float32Array.from({ length: 30 }, (_, n) => (n % 3 === 0 ? -1e4 : 0)),
+          [2, 5, 3],
+        ),
+      )
+      const { slotKeys: _k, slotValues: _v, ...shared } = await slotted.stateDict()
+      plain.loadStateDict(shared)
+      const x = normal(new Rng(7), [2, 11, D], 1)
+      const [beside, alone] = await Promise.all([slotted, plain].map((mixer) => read(span(mixer.forward(x).y, 1, 10))))
+      expectClose(alone as Float32Array, beside as Float32Array, 1e-5, 'outputs')
     })
   })
 
@@ -93,7 +106,7 @@ describe('PersistentAttention', () => {
       const mixer = new PersistentAttention({ ...options, projection: { bias: true } }, new Rng(7))
       mixer.vProj.weight.assign(zeros([D, D]))
       mixer.vProj.bias?.assign(ones([D]))
-      mixer.slotValues.assign(fill([2, 5, 3], 5 ** -0.5))
+      mixer.slotValues?.assign(fill([2, 5, 3], 5 ** -0.5))
       const y = await read(mixer.forward(normal(new Rng(8), [1, 7, D], 2)).y)
       const alone = await read(mixer.oProj.forward(ones([1, D])))
       for (let t = 0; t < 7; t++) expectClose(y.slice(t * D, (t + 1) * D), alone, 1e-5, `token ${t}`)
@@ -122,8 +135,8 @@ describe('PersistentAttention', () => {
     for (const mixer of [first, second]) mixer.dispose()
   })
 
-  test('no span and no slots are refused', () => {
+  test('no span is refused, nor are there fewer slots than none', () => {
     expect(() => new PersistentAttention({ ...options, span: 0 }, new Rng(0))).toThrow(/span: expected .* got 0/)
-    expect(() => new PersistentAttention({ ...options, slots: 0 }, new Rng(0))).toThrow(/slots: expected .* got 0/)
+    expect(() => new PersistentAttention({ ...options, slots: -1 }, new Rng(0))).toThrow(/slots: expected .* got -1/)
   })
 })

@@ -28,6 +28,7 @@ import {
   tensor1d,
   transpose,
   type Variable,
+  zerosLike,
 } from '@tensorflow/tfjs-core'
 
 export interface PersistentAttentionOptions {
@@ -36,7 +37,7 @@ export interface PersistentAttentionOptions {
   readonly dHead: number
   /** Tokens seen before each, its own not among them. */
   readonly span: number
-  /** Learned keys and values of each head. */
+  /** Learned keys and values of each head; with none it is plain attention to the tokens before. */
   readonly slots: number
   readonly projection?: LinearOptions
 }
@@ -57,14 +58,14 @@ export type PersistentState = {
  * that are given the same one; P, R `[H, N, K]` learned. State: keys and values of L tokens. Time O(T (L + N) H K).
  * Paper: Sukhbaatar et al. 2019, arXiv:1907.01470, section 4.
  * Differs: before the first token there is nothing, where the published code attends to zeros; gradients reach cached keys;
- * the span is fixed.
+ * the span is fixed. Where there is nothing to see, the first token without slots, nothing is read.
  */
 export class PersistentAttention extends HeadMaps implements SequenceMixer<PersistentState> {
   readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
-  /** P, `[H, N, K]` */
-  readonly slotKeys: Variable
+  /** P, `[H, N, K]`; null without slots. */
+  readonly slotKeys: Variable | null
   /** R, `[H, N, K]` */
-  readonly slotValues: Variable
+  readonly slotValues: Variable | null
   /** u, of distances 1 to L. */
   readonly distanceKeys: Variable
 
@@ -76,9 +77,9 @@ export class PersistentAttention extends HeadMaps implements SequenceMixer<Persi
     super('PersistentAttention', options, rng)
     const { nHeads: H, dHead: K, span, slots: N } = options
     wholeNumber('PersistentAttention span', span)
-    wholeNumber('PersistentAttention slots', N)
-    this.slotKeys = parameter(normal(rng, [H, N, K], K ** -0.5))
-    this.slotValues = parameter(normal(rng, [H, N, K], N ** -0.5))
+    wholeNumber('PersistentAttention slots', N, '', 0)
+    this.slotKeys = N === 0 ? null : parameter(normal(rng, [H, N, K], K ** -0.5))
+    this.slotValues = N === 0 ? null : parameter(normal(rng, [H, N, K], N ** -0.5))
     this.distanceKeys = distanceKeys ?? parameter(normal(rng, [span, K], 1))
   }
 
@@ -95,22 +96,27 @@ export class PersistentAttention extends HeadMaps implements SequenceMixer<Persi
     const values = extended(state.values, this.heads(this.vProj, x))
     const S = keys.shape[1] as number
     // without the newest key every query stands one key further back than it is, and so does not see its own
-    const seen = (slots: Tensor, scale: number, all: Tensor): Tensor => {
-      const learned = mul(transpose(slots, [1, 0, 2]), mul(ones([B, 1, 1, 1]), scale))
-      return S === 1 ? learned : concat([learned, slice(all, [0, 0, 0, 0], [B, S - 1, H, K])], 1)
+    const seen = (slots: Tensor | null, scale: number, all: Tensor): Tensor => {
+      const learned = slots && mul(transpose(slots, [1, 0, 2]), mul(ones([B, 1, 1, 1]), scale))
+      const before = S > 1 ? slice(all, [0, 0, 0, 0], [B, S - 1, H, K]) : null
+      return concat(
+        [learned, before].filter((part) => part !== null),
+        1,
+      )
     }
-    const { o } = softmaxAttention(
-      {
-        q,
-        k: seen(this.slotKeys, K ** 0.5, keys),
-        v: seen(this.slotValues, N ** 0.5, values),
-        ...(S > 1 && { bias: this.distanceScores(q, S - 1) }),
-      },
-      { causal: true, window: span, sinks: N },
-    )
+    const found = (): Tensor =>
+      softmaxAttention(
+        {
+          q,
+          k: seen(this.slotKeys, K ** 0.5, keys),
+          v: seen(this.slotValues, N ** 0.5, values),
+          ...(S > 1 && { bias: this.distanceScores(q, S - 1) }),
+        },
+        { causal: true, window: span, sinks: N },
+      ).o
     const kept = (all: Tensor): Tensor => (S <= span ? all : slice(all, [0, S - span, 0, 0], [B, span, H, K]))
     return {
-      y: this.fromHeads(o),
+      y: this.fromHeads(N === 0 && S === 1 ? zerosLike(q) : found()),
       state: { keys: kept(keys), values: kept(values) },
     }
   }
