@@ -1,6 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unknownName } from '@mneme/core-tensor'
+import { makeFolder } from '@mneme/core-tensor/io/node-store'
 import { NonFiniteError } from '@mneme/training'
 import { type Claim, judge, measured, rowsOf } from './claims/claim.js'
 import { type Known, page, shown, standing, tableLines } from './claims/page.js'
@@ -105,7 +106,7 @@ async function check({ docs, json }: ClaimFlags): Promise<number> {
 }
 
 async function writePage(docs: string): Promise<void> {
-  await mkdir(join(docs, 'claims'), { recursive: true })
+  await makeFolder('--docs', join(docs, 'claims'))
   for (const [path, text] of await files(docs)) await writeFile(path, text)
 }
 

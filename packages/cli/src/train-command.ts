@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { nodeStore } from '@mneme/core-tensor/io/node-store'
+import { makeFolder, nodeStore } from '@mneme/core-tensor/io/node-store'
 import { savePretrained } from '@mneme/models/pretrained'
 import {
   loadRun,
@@ -47,7 +47,7 @@ export async function trainCommand(flags: TrainFlags): Promise<number> {
   )
   const run = await Run.create(setup)
   if (saved) run.restore(saved)
-  await mkdir(folder, { recursive: true })
+  await makeFolder('--out', folder)
   await writeFile(join(folder, 'experiment.json'), `${JSON.stringify(setup.experiment, null, 2)}\n`)
   describe(setup, run, device, folder, out.say)
 

@@ -52,6 +52,11 @@ describe('what cannot be run is said, with its remedy', () => {
     expect(told).toMatch(/--out .*: expected a folder without a run, got one with a run\. Go on with --resume/)
   })
 
+  test.runIf(process.platform === 'linux')('a folder that cannot be made', async () => {
+    const told = await refusal('train', '--steps', '1', '--device', 'cpu', '-o', '/proc/none')
+    expect(told).toMatch(/--out: expected a folder that is there or can be made, got \/proc\/none \(.*\)\. Name one/)
+  })
+
   test('tables that could not be written, before anything is timed', async () => {
     const told = await refusal('bench', '--write', join(folder, 'none', 'tables.md'))
     expect(told).toMatch(/--write .*: expected a file in a folder that exists/)

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from '@mneme/core-tensor/io/node-store'
 import type { Claim, ClaimRun, RunResult } from './claim.js'
 
 /** What decides a result: all of the line but its name. The order of keys does not matter. */
@@ -47,7 +48,7 @@ export async function storedResults(folder: string): Promise<ReadonlyMap<string,
 
 /** Replaces the results of a claim, in one move: whoever stops in between finds the old file or the new one. */
 export async function saveResults(folder: string, claim: Claim, results: readonly RunResult[]): Promise<void> {
-  await mkdir(folder, { recursive: true })
+  await makeFolder('saveResults', folder)
   const path = join(folder, `${claim.key}.json`)
   await writeFile(`${path}.part`, `${JSON.stringify(results, null, 2)}\n`)
   await rename(`${path}.part`, path)

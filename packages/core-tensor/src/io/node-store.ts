@@ -1,5 +1,5 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { ByteSource } from './byte-source.js'
 import { type CheckpointDirectory, type CheckpointStore, checkFileName } from './store.js'
 
@@ -22,8 +22,8 @@ export function nodeStore(folder: string): CheckpointStore {
     },
     write: async (name, bytes) => {
       const target = at('write', name)
+      await makeFolder('nodeStore.write', folder)
       try {
-        await mkdir(folder, { recursive: true })
         await replace(folder, target, name, bytes)
       } catch (error) {
         const { message } = error as Error
@@ -45,6 +45,40 @@ export function nodeStore(folder: string): CheckpointStore {
       await orNull(flushFolder(folder))
     },
   }
+}
+
+/**
+ * Makes a folder and those that it stands in, where they are not there yet. A step at a time: asked for all of them at
+ * once, Node never comes back from a file system that says a folder it has is not there, as /proc does.
+ *
+ * @throws RangeError naming `where` if the folder cannot be made
+ */
+export async function makeFolder(where: string, folder: string): Promise<void> {
+  try {
+    await makeSteps(resolve(folder))
+  } catch (error) {
+    const { message } = error as Error
+    throw new RangeError(
+      `${where}: expected a folder that is there or can be made, got ${folder} (${message}). Name one where you may write.`,
+      { cause: error },
+    )
+  }
+}
+
+async function makeSteps(folder: string): Promise<void> {
+  if (await isFolder(folder)) return
+  const above = dirname(folder)
+  if (above !== folder) await makeSteps(above)
+  try {
+    await mkdir(folder)
+  } catch (error) {
+    // another process may have made it just now
+    if (!(await isFolder(folder))) throw error
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null))?.isDirectory() ?? false
 }
 
 let writes = 0

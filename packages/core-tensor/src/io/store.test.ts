@@ -13,7 +13,7 @@ import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { fileSource, nodeDirectory, nodeStore } from './node-store.js'
+import { fileSource, makeFolder, nodeDirectory, nodeStore } from './node-store.js'
 import { readHeader, readTensor, writeSafetensors } from './safetensors.js'
 import { type CheckpointStore, memoryStore } from './store.js'
 
@@ -122,8 +122,23 @@ describe('nodeStore when writing fails', () => {
 
   test('a folder that cannot be made', async () => {
     writeFileSync(join(folder, 'file'), '')
-    await expect(nodeStore(join(folder, 'file')).write('a', Uint8Array.of(1))).rejects.toThrow(/could not write/)
+    const told = /nodeStore\.write: expected a folder that is there or can be made, got .*file \(EEXIST.*\)\. Name one/
+    await expect(nodeStore(join(folder, 'file')).write('a', Uint8Array.of(1))).rejects.toThrow(told)
+    await expect(nodeStore(join(folder, 'file', 'under')).write('a', Uint8Array.of(1))).rejects.toThrow(/EEXIST.*file'/)
   })
+
+  test.runIf(process.platform === 'linux')('a file system that holds no folders of others', async () => {
+    const told = /^here: expected a folder .*, got \/proc\/none\/deep \(ENOENT.*'\/proc\/none'\)\. Name one/
+    await expect(makeFolder('here', '/proc/none/deep')).rejects.toThrow(told)
+  })
+})
+
+test('a folder is made with those above it, also by several at once, and left as it is once there', async () => {
+  const deep = join(folder, 'a', 'b', 'c')
+  await Promise.all([1, 2, 3].map(() => makeFolder('here', deep)))
+  writeFileSync(join(deep, 'file'), 'kept')
+  await makeFolder('here', deep)
+  expect(readdirSync(deep)).toEqual(['file'])
 })
 
 test('what a crash leaves is not seen, and goes once it is a day old', async () => {
