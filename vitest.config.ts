@@ -42,10 +42,9 @@ export default defineConfig({
         ['**/*.wasm.test.ts', '**/*.webgpu.test.ts', '**/*.browser.test.ts'],
       ),
       backend('wasm', [laws, 'packages/*/src/**/*.wasm.test.ts']),
-      // without a GPU these run on a software driver, some hundred times slower: ops, and papers as the registry has
-      // them, are held to the laws here, and with them the mechanisms that papers are made of
+      // without a GPU these run on a software driver, some hundred times slower, where a law is tried on shorter inputs
       backend('webgpu', [
-        'packages/core-tensor/src/**/*.laws.test.ts',
+        'packages/{core-tensor,attention,recurrent,memory}/src/**/*.laws.test.ts',
         'packages/models/src/{registry-*,goldens}.laws.test.ts',
         'packages/*/src/**/*.webgpu.test.ts',
         'scripts/**/*.webgpu.test.ts',
