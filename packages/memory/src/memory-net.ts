@@ -1,10 +1,8 @@
-import { everyRow, FLOAT_EPSILON, gelu, type Rng, wholeNumber, xavierUniform } from '@mneme/core-tensor'
+import { everyRow, FLOAT_EPSILON, gelu, geluSlope, type Rng, wholeNumber, xavierUniform } from '@mneme/core-tensor'
 import {
   add,
   concat,
   div,
-  erf,
-  exp,
   expandDims,
   matMul,
   maximum,
@@ -197,13 +195,6 @@ function layerNormed(x: Tensor): { readonly normed: Tensor; readonly inverse: Te
   const centred = sub(x, mean(x, 2, true))
   const inverse = rsqrt(add(mean(square(centred), 2, true), LAYER_NORM_EPSILON))
   return { normed: mul(centred, inverse), inverse }
-}
-
-/** Derivative of the exact GELU: Φ(u) + u φ(u). */
-function geluSlope(u: Tensor): Tensor {
-  const cumulative = mul(add(erf(div(u, Math.SQRT2)), 1), 0.5)
-  const density = mul(exp(mul(square(u), -0.5)), 1 / Math.sqrt(2 * Math.PI))
-  return add(cumulative, mul(u, density))
 }
 
 /** Scales a gradient `[N, ...]` to the norm (tanh(n / (m/2)) + 1) m/2, n its own: bounded by m, and never below m/2. */
