@@ -1,19 +1,21 @@
 import {
   constant,
   cosSin,
+  counted,
   dims,
   type Gaps,
   gapsOf,
   type Mixed,
   type MixerTraits,
+  noTokens,
   type Pass,
   type Rng,
   type SequenceMixer,
+  type TokenCount,
   wholeNumber,
 } from '@mneme/core-tensor'
 import { add, div, expandDims, mod, mul, ones, reshape, sum, type Tensor, tensor1d } from '@tensorflow/tfjs-core'
 import { faded, OuterFeatures, type OuterFeaturesOptions } from './outer-features.js'
-import { counted, noTokens, type TokenCount } from './token-count.js'
 
 export interface ArelitOptions extends OuterFeaturesOptions {
   /** Cosines that stand in for the matrix state. */

@@ -1,6 +1,7 @@
 import {
   atTokens,
   constant,
+  counted,
   dims,
   gapsOf,
   gatedLinearAttention,
@@ -8,12 +9,15 @@ import {
   type LinearOptions,
   type Mixed,
   type MixerTraits,
+  noTokens,
   type Pass,
   parameter,
   type Rng,
   Rotary,
   type RotaryOptions,
   type SequenceMixer,
+  type TokenCount,
+  turnedAt,
 } from '@mneme/core-tensor'
 import {
   cast,
@@ -30,13 +34,11 @@ import {
   sigmoid,
   sqrt,
   square,
-  squeeze,
   sub,
   sum,
   type Tensor,
   type Variable,
 } from '@tensorflow/tfjs-core'
-import { counted, noTokens, type TokenCount } from './token-count.js'
 
 export interface CottentionOptions {
   readonly dModel: number
@@ -88,13 +90,8 @@ export class Cottention extends HeadMaps implements SequenceMixer<CottentionStat
     const { B, T } = dims('Cottention.forward x', x, 'B T D', { D: dModel })
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('Cottention.forward', pass, B, T)
-    const { counts, even, next } = counted(before, gaps, B, T)
-    const turn = (y: Tensor): Tensor => {
-      if (this.rotary === null) return y
-      if (even) return this.rotary.forward(y, before.position)
-      const positions = cast(maximum(sub(squeeze(counts, [2]), 1), 0), 'int32')
-      return this.rotary.forwardAt(y, positions, before.position + T)
-    }
+    const { counts, positions, next } = counted(before, gaps, B, T)
+    const turn = (y: Tensor): Tensor => turnedAt(this.rotary, y, before.position, positions)
     const { o, state: memory } = gatedLinearAttention(
       {
         q: cosine(turn(this.heads(this.qProj, x))),

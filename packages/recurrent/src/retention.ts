@@ -1,8 +1,10 @@
 import {
   atTokens,
   constant,
+  counted,
   dims,
   equalParts,
+  extended,
   type Gaps,
   gapsOf,
   gatedLinearAttention,
@@ -12,6 +14,7 @@ import {
   type Mixed,
   type MixerTraits,
   Module,
+  noTokens,
   overGaps,
   type Pass,
   RMSNorm,
@@ -22,25 +25,11 @@ import {
   rmsNorm,
   type SequenceMixer,
   silu,
+  type TokenCount,
   tokenAt,
+  turnedAt,
 } from '@mneme/core-tensor'
-import {
-  add,
-  cast,
-  concat,
-  cumsum,
-  expandDims,
-  fill,
-  maximum,
-  mul,
-  ones,
-  reshape,
-  rsqrt,
-  slice,
-  sub,
-  type Tensor,
-  tensor,
-} from '@tensorflow/tfjs-core'
+import { expandDims, maximum, mul, ones, reshape, rsqrt, type Tensor, tensor } from '@tensorflow/tfjs-core'
 import { retentionByRows } from './retention-by-rows.js'
 
 export interface RetentionOptions {
@@ -74,17 +63,13 @@ export interface RetentionOptions {
   readonly projection?: LinearOptions
 }
 
-export type RetentionState = {
+export type RetentionState = TokenCount & {
   /** Null where rows are divided by their scores: then keys, turned, and values of every token. */
   readonly memory: Tensor | null
   readonly keys: Tensor | null
   readonly values: Tensor | null
   /** Sum of the decays so far, `[B, H]`; null where rows are not divided by it, or from what is counted. */
   readonly decays: Tensor | null
-  /** Positions so far, padding counted. */
-  readonly position: number
-  /** Tokens of each row so far, `[B]`; null as long as every position was a token. */
-  readonly rowPositions: Tensor | null
 }
 
 /** Logarithm of the decay of each head, `ln(1 − 2^(−5−h))`. */
@@ -148,8 +133,7 @@ export class Retention extends Module implements SequenceMixer<RetentionState> {
       keys: null,
       values: null,
       decays: this.rows === 'by decays' ? constant([batch, H], 0) : null,
-      position: 0,
-      rowPositions: null,
+      ...noTokens,
     }
   }
 
@@ -159,14 +143,9 @@ export class Retention extends Module implements SequenceMixer<RetentionState> {
     if (!this.traits.padding) refusePadding('Retention.forward', pass)
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('Retention.forward', pass, B, T)
-    const counted = countedTokens(before, gaps, B, T)
-    const turned = (projected: Tensor): Tensor => {
-      const heads = reshape(projected, [B, T, H, this.dKey])
-      if (this.rotary === null) return heads
-      if (counted === null) return this.rotary.forward(heads, before.position)
-      const positions = cast(maximum(sub(counted, 1), 0), 'int32')
-      return this.rotary.forwardAt(heads, positions, before.position + T)
-    }
+    const { positions, next } = counted(before, gaps, B, T)
+    const turned = (projected: Tensor): Tensor =>
+      turnedAt(this.rotary, reshape(projected, [B, T, H, this.dKey]), before.position, positions)
     const heads = {
       q: turned(this.qProj.forward(x)),
       k: turned(this.kProj.forward(x)),
@@ -178,11 +157,7 @@ export class Retention extends Module implements SequenceMixer<RetentionState> {
     const read = reshape(normed, [B, T, H * this.dValue])
     return {
       y: this.oProj.forward(mul(read, silu(this.gProj.forward(x)))),
-      state: {
-        ...memory,
-        position: before.position + T,
-        rowPositions: counted && reshape(slice(counted, [0, T - 1], [B, 1]), [B]),
-      },
+      state: { ...memory, ...next },
     }
   }
 
@@ -210,8 +185,8 @@ export class Retention extends Module implements SequenceMixer<RetentionState> {
   }
 
   private byRows({ q, k, v }: Heads, before: RetentionState): Read {
-    const keys = before.keys === null ? k : concat([before.keys, k], 1)
-    const values = before.values === null ? v : concat([before.values, v], 1)
+    const keys = extended(before.keys, k)
+    const values = extended(before.values, v)
     return { o: retentionByRows(q, keys, values, this.logDecay), memory: null, keys, values, decays: null }
   }
 
@@ -228,7 +203,7 @@ interface Heads {
   readonly v: Tensor
 }
 
-type Read = Omit<RetentionState, 'position' | 'rowPositions'> & { readonly o: Tensor }
+type Read = Omit<RetentionState, keyof TokenCount> & { readonly o: Tensor }
 
 function rotation(dKey: number, { ropeBase, rotation = 'half' }: RetentionOptions): RotaryOptions | null {
   if (ropeBase === null) return null
@@ -239,16 +214,4 @@ function rotation(dKey: number, { ropeBase, rotation = 'half' }: RetentionOption
     layout: 'interleaved',
     frequencies: Array.from({ length: dKey / 2 }, (_, m) => ropeBase ** (-m / last)),
   }
-}
-
-/** How many tokens each row has had up to each position, `[B, T]`; null where that is the position itself. */
-function countedTokens(
-  { position, rowPositions }: RetentionState,
-  gaps: Gaps | null,
-  B: number,
-  T: number,
-): Tensor | null {
-  if (gaps === null && rowPositions === null) return null
-  const before = expandDims(rowPositions ?? fill([B], position), 1)
-  return add(before, cumsum(gaps?.tokens ?? fill([B, T], 1), 1))
 }

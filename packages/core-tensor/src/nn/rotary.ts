@@ -64,6 +64,16 @@ export class Rotary {
   }
 }
 
+/**
+ * Heads `[B, T, H, K]` turned to where their tokens stand: from `position` on, or, where rows differ, at `positions`
+ * below position + T, int32 `[B, T]`. As they are without rotary positions.
+ */
+export function turnedAt(rotary: Rotary | null, heads: Tensor, position: number, positions: Tensor | null): Tensor {
+  if (rotary === null) return heads
+  if (positions === null) return rotary.forward(heads, position)
+  return rotary.forwardAt(heads, positions, position + (heads.shape[1] as number))
+}
+
 function stretched(frequency: number, scaling: RopeScaling | null): number {
   if (scaling === null) return frequency
   if (scaling.type === 'linear') return frequency / scaling.factor

@@ -1,5 +1,7 @@
-import { type Gaps, linearScan, overGaps, tokenAt } from '@mneme/core-tensor'
-import { fill, ones, range, reshape, type Tensor } from '@tensorflow/tfjs-core'
+import { cast, fill, maximum, ones, range, reshape, sub, type Tensor } from '@tensorflow/tfjs-core'
+import { tokenAt } from '../ops/along-time.js'
+import { linearScan } from '../ops/linear-scan.js'
+import { type Gaps, overGaps } from './padding.js'
 
 /** How many tokens each row has seen; a state of its own only once rows differ. */
 export type TokenCount = {
@@ -9,13 +11,15 @@ export type TokenCount = {
   readonly count: Tensor | null
 }
 
+/** Nothing seen yet. */
 export const noTokens: TokenCount = { position: 0, count: null }
 
+/** Where the tokens of a call stand in their rows. */
 export interface Counted {
   /** Number of each token in its document, from 1 on; at padding that of the token before. `[B or 1, T, 1]` */
   readonly counts: Tensor
-  /** Whether all rows count alike: then counts are position + 1 and so on. */
-  readonly even: boolean
+  /** One less than that, int32 `[B, T]`; null where all rows count alike, on from the same position. */
+  readonly positions: Tensor | null
   readonly next: TokenCount
 }
 
@@ -23,10 +27,11 @@ export interface Counted {
 export function counted({ position, count }: TokenCount, gaps: Gaps | null, B: number, T: number): Counted {
   if (gaps === null && count === null) {
     const counts = reshape(range(position + 1, position + T + 1), [1, T, 1])
-    return { counts, even: true, next: { position: position + T, count: null } }
+    return { counts, positions: null, next: { position: position + T, count: null } }
   }
   const one = ones([B, T, 1])
   const start = reshape(count ?? fill([B], position), [B, 1])
   const counts = linearScan({ ...overGaps(one, one, gaps), h0: start }).h
-  return { counts, even: false, next: { position: position + T, count: reshape(tokenAt(counts, T - 1), [B]) } }
+  const positions = cast(maximum(sub(reshape(counts, [B, T]), 1), 0), 'int32')
+  return { counts, positions, next: { position: position + T, count: reshape(tokenAt(counts, T - 1), [B]) } }
 }
