@@ -11,7 +11,20 @@ import {
   type Rng,
   tokenAt,
 } from '@mneme/core-tensor'
-import { add, div, exp, expandDims, expm1, mul, sigmoid, split, square, sub, type Tensor } from '@tensorflow/tfjs-core'
+import {
+  add,
+  div,
+  exp,
+  expandDims,
+  expm1,
+  mul,
+  sigmoid,
+  split,
+  square,
+  sub,
+  type Tensor,
+  unstack,
+} from '@tensorflow/tfjs-core'
 
 /** A complex tensor as two real ones of one shape. */
 export interface Complex {
@@ -35,6 +48,23 @@ export function complexProduct(a: Complex, b: Complex): Complex {
   }
 }
 
+/** A complex tensor times a real one. */
+export function scaled({ re, im }: Complex, factor: Tensor): Complex {
+  return { re: mul(re, factor), im: mul(im, factor) }
+}
+
+/** The numbers of a size and an angle, `size e^{i angle}`. */
+export function polar(size: Tensor, angle: Tensor): Complex {
+  const { cos, sin } = cosSin({ angle })
+  return scaled({ re: cos, im: sin }, size)
+}
+
+/** Numbers stored as real and imaginary part, side by side along the last axis. */
+export function complexParts(stored: Tensor): Complex {
+  const [re, im] = unstack(stored, stored.rank - 1) as [Tensor, Tensor]
+  return { re, im }
+}
+
 function complexQuotient(a: Complex, b: Complex): Complex {
   const size = add(square(b.re), square(b.im))
   return {
@@ -50,11 +80,10 @@ function complexQuotient(a: Complex, b: Complex): Complex {
 export function zeroOrderHold(rate: Complex, step: Tensor): { readonly decay: Complex; readonly gain: Complex } {
   const [x, y] = [mul(rate.re, step), mul(rate.im, step)]
   const size = exp(x)
-  const turn = cosSin({ angle: y })
-  const im = mul(size, turn.sin)
+  const decay = polar(size, y)
   // e^x cos y − 1 without the difference of two numbers close to 1
-  const lessOne = sub(mul(expm1(x), turn.cos), mul(square(cosSin({ angle: div(y, 2) }).sin), 2))
-  return { decay: { re: mul(size, turn.cos), im }, gain: complexQuotient({ re: lessOne, im }, rate) }
+  const lessOne = sub(expm1(x), mul(mul(square(cosSin({ angle: div(y, 2) }).sin), 2), size))
+  return { decay, gain: complexQuotient({ re: lessOne, im: decay.im }, rate) }
 }
 
 /**

@@ -41,6 +41,7 @@ import {
   unstack,
   zeros,
 } from '@tensorflow/tfjs-core'
+import { complexProduct } from './diagonal-ssm.js'
 
 /** Real and imaginary part of the memory, `[B, H, K, V]`; no imaginary one where transitions are real. */
 export type GateLoopState = { readonly re: Tensor; readonly im: Tensor | null }
@@ -112,7 +113,7 @@ function attended({ q, k, v, transition, state, gaps }: GateLoopInputs, chunk: n
   // the memory is as seen from before the first token: turned on by all the turns since
   const [c, s] = [turns.hr, turns.hi].map((x) => reshape(tokenAt(x, T - 1), [B, H, 1, 1])) as [Tensor, Tensor]
   const [re, im] = split(memory, 2, 2) as [Tensor, Tensor]
-  return { y: o, state: { re: sub(mul(c, re), mul(s, im)), im: add(mul(c, im), mul(s, re)) } }
+  return { y: o, state: complexProduct({ re: c, im: s }, { re, im }) }
 }
 
 /** Product of the turns up to each token. */

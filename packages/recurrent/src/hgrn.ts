@@ -1,7 +1,6 @@
 import {
   constant,
   convolved,
-  cosSin,
   dims,
   gapsOf,
   LayerNorm,
@@ -23,8 +22,8 @@ import {
   tailBytes,
   tokenAt,
 } from '@mneme/core-tensor'
-import { concat, mul, reshape, type Tensor, tensor1d, unstack, type Variable } from '@tensorflow/tfjs-core'
-import { type ComplexState, complexState, diagonalStates } from './diagonal-ssm.js'
+import { concat, mul, reshape, type Tensor, tensor1d, type Variable } from '@tensorflow/tfjs-core'
+import { type ComplexState, complexParts, complexState, diagonalStates, polar, scaled } from './diagonal-ssm.js'
 import { boundedGates, type LowerBound } from './lower-bound.js'
 
 export interface HgrnOptions {
@@ -155,13 +154,10 @@ export class ComplexHGRN extends Module implements SequenceMixer<ComplexState> {
   forward(x: Tensor, state?: ComplexState, pass?: Pass): Mixed<ComplexState> {
     const { B, T, D } = dims('ComplexHGRN.forward x', x, 'B T D', { D: this.options.dModel })
     const gaps = gapsOf('ComplexHGRN.forward', pass, B, T)
-    const pairs = reshape(silu(this.inputProj.forward(x)), [B, T, D, 2])
-    const [cr, ci] = unstack(pairs, 3) as [Tensor, Tensor]
+    const candidate = complexParts(reshape(silu(this.inputProj.forward(x)), [B, T, D, 2]))
     const { forget, input } = boundedGates(this.lambdaProj.forward(x), this.bound)
-    const { cos, sin } = cosSin({ angle: this.theta })
-    const factor = { re: mul(forget, cos), im: mul(forget, sin) }
-    const written = { re: mul(input, cr), im: mul(input, ci) }
-    const { h, state: after } = diagonalStates(factor, written, state ?? this.initialState(B), gaps)
+    const before = state ?? this.initialState(B)
+    const { h, state: after } = diagonalStates(polar(forget, this.theta), scaled(candidate, input), before, gaps)
     pass?.record?.record('decay', forget)
     const read = mul(this.norm.forward(concat([h.re, h.im], 2)), silu(this.gate.forward(x)))
     return { y: this.outProj.forward(read), state: after }

@@ -1,5 +1,4 @@
 import {
-  cosSin,
   dims,
   draw,
   gapsOf,
@@ -21,7 +20,9 @@ import {
   diagonalStates,
   GluMixing,
   type Mixing,
+  polar,
   realAffine,
+  scaled,
 } from './diagonal-ssm.js'
 
 export interface LruOptions {
@@ -82,9 +83,7 @@ export class LRU extends Module implements SequenceMixer<ComplexState> {
 
   /** λ, complex `[N]`. */
   eigenvalues(): Complex {
-    const size = exp(neg(exp(this.nuLog)))
-    const { cos, sin } = cosSin({ angle: exp(this.thetaLog) })
-    return { re: mul(size, cos), im: mul(size, sin) }
+    return polar(exp(neg(exp(this.nuLog))), exp(this.thetaLog))
   }
 
   initialState(batch: number): ComplexState {
@@ -94,9 +93,7 @@ export class LRU extends Module implements SequenceMixer<ComplexState> {
   forward(x: Tensor, state?: ComplexState, pass?: Pass): Mixed<ComplexState> {
     const { B, T } = dims('LRU.forward x', x, 'B T D', { D: this.options.dModel })
     const gaps = gapsOf('LRU.forward', pass, B, T)
-    const scale = exp(this.gammaLog)
-    const { re, im } = complexAffine(x, { re: this.bRe, im: this.bIm })
-    const input = { re: mul(re, scale), im: mul(im, scale) }
+    const input = scaled(complexAffine(x, { re: this.bRe, im: this.bIm }), exp(this.gammaLog))
     const { h, state: after } = diagonalStates(this.eigenvalues(), input, state ?? this.initialState(B), gaps)
     pass?.record?.record('state', h.re)
     const read = realAffine(h, { re: this.cRe, im: this.cIm })

@@ -1,6 +1,5 @@
 import {
   constant,
-  cosSin,
   dims,
   draw,
   gapsOf,
@@ -27,18 +26,19 @@ import {
   sum,
   type Tensor,
   transpose,
-  unstack,
   type Variable,
   zeros,
 } from '@tensorflow/tfjs-core'
 import {
   type Complex,
   type ComplexState,
+  complexParts,
   complexProduct,
   complexState,
   diagonalStates,
   GluMixing,
   type Mixing,
+  polar,
   zeroOrderHold,
 } from './diagonal-ssm.js'
 
@@ -97,8 +97,7 @@ export class S4D extends Module implements SequenceMixer<ComplexState> {
   private discretised(): { readonly decay: Complex; readonly readout: Complex } {
     const rate = { re: neg(exp(this.logARe)), im: this.aIm }
     const { decay, gain } = zeroOrderHold(rate, expandDims(exp(this.logStep), 1))
-    const [re, im] = unstack(this.c, 2) as [Tensor, Tensor]
-    return { decay, readout: complexProduct({ re, im }, gain) }
+    return { decay, readout: complexProduct(complexParts(this.c), gain) }
   }
 
   /** What each channel is convolved with, `[D, length]`: `K_l = 2 Re Σ_n C'_n e^{lΔA_n}`. */
@@ -107,9 +106,8 @@ export class S4D extends Module implements SequenceMixer<ComplexState> {
     const step = expandDims(exp(this.logStep), 1)
     const times = reshape(range(0, length, 1, 'float32'), [length, 1, 1])
     const size = exp(neg(mul(times, mul(exp(this.logARe), step)))) // [length, D, N/2]
-    const { cos, sin } = cosSin({ angle: mul(times, mul(this.aIm, step)) })
-    const waves = mul(size, sub(mul(readout.re, cos), mul(readout.im, sin)))
-    return transpose(mul(sum(waves, 2), 2)) as Tensor
+    const waves = complexProduct(readout, polar(size, mul(times, mul(this.aIm, step))))
+    return transpose(mul(sum(waves.re, 2), 2)) as Tensor
   }
 
   initialState(batch: number): ComplexState {

@@ -20,13 +20,12 @@ import {
   type Tensor,
   tensor1d,
   tensor3d,
-  unstack,
   type Variable,
 } from '@tensorflow/tfjs-core'
 import {
-  type Complex,
   type ComplexState,
   complexAffine,
+  complexParts,
   complexProduct,
   complexState,
   diagonalStates,
@@ -103,21 +102,16 @@ export class S5 extends Module implements SequenceMixer<ComplexState> {
     const re = this.options.clipRates ? minimum(this.lambdaRe, -1e-4) : this.lambdaRe
     const { decay, gain } = zeroOrderHold({ re, im: this.lambdaIm }, exp(this.logStep))
     const column = (y: Tensor): Tensor => expandDims(y, 1)
-    const b = complexProduct({ re: column(gain.re), im: column(gain.im) }, parts(this.b))
+    const b = complexProduct({ re: column(gain.re), im: column(gain.im) }, complexParts(this.b))
     const { h, state: after } = diagonalStates(decay, complexAffine(x, b), state ?? this.initialState(B), gaps)
     pass?.record?.record('state', h.re)
-    const read = realAffine(h, parts(this.c))
+    const read = realAffine(h, complexParts(this.c))
     return { y: this.output.forward(add(mul(read, 2), mul(x, this.skip))), state: after }
   }
 
   stateBytes(): number {
     return 8 * this.pairs
   }
-}
-
-function parts(stored: Tensor): Complex {
-  const [re, im] = unstack(stored, 2) as [Tensor, Tensor]
-  return { re, im }
 }
 
 /** Frequencies of HiPPO's normal part, and random B and C, B real and C complex, in the basis V of its eigenvectors. */
