@@ -1,7 +1,6 @@
 import {
   affine,
   dims,
-  type Gaps,
   gapsOf,
   Linear,
   linearUniform,
@@ -76,7 +75,7 @@ export abstract class GatedCell<S extends State> extends Module implements Seque
       projected: affine({ x, weight: this.weightIh, bias: this.biasIh }).y,
       weight: this.weightHh,
       bias: this.biasHh,
-      ...flagsOf(gaps),
+      ...(gaps && { resets: gaps.starts, mask: gaps.tokens }),
     }
     const { h, state: after } = this.loop(inputs, state ?? this.initialState(B), pass)
     pass?.record?.record('state', h)
@@ -88,8 +87,4 @@ export abstract class GatedCell<S extends State> extends Module implements Seque
   }
 
   abstract stateBytes(): number
-}
-
-function flagsOf(gaps: Gaps | null): { readonly resets?: Tensor; readonly mask?: Tensor } {
-  return gaps === null ? {} : { resets: gaps.starts, mask: gaps.tokens }
 }

@@ -14,8 +14,9 @@ import {
   positive,
   type Rng,
   type SequenceMixer,
+  tokenAt,
 } from '@mneme/core-tensor'
-import { mul, neg, reshape, sigmoid, slice, softplus, split, sub, type Tensor } from '@tensorflow/tfjs-core'
+import { mul, neg, sigmoid, softplus, split, sub, type Tensor } from '@tensorflow/tfjs-core'
 
 export interface MinRnnOptions {
   readonly dModel: number
@@ -78,10 +79,7 @@ abstract class MinRnn extends Module implements SequenceMixer<Tensor> {
     const gaps = gapsOf(this.where, pass, B, T)
     const h = this.scan(projected, state ?? initial, gaps, initial, pass)
     pass?.record?.record('state', h)
-    return {
-      y: this.outProj ? this.outProj.forward(h) : h,
-      state: reshape(slice(h, [0, T - 1, 0], [B, 1, this.inner]), [B, this.inner]),
-    }
+    return { y: this.outProj ? this.outProj.forward(h) : h, state: tokenAt(h, T - 1) }
   }
 
   /** States of every token, `[B, T, E]`, from the projected parts. */
