@@ -14,6 +14,7 @@ import {
   ResidualLayer,
   type Rng,
   refusePadding,
+  rowByRow,
   type SequenceMixer,
   type State,
   softmaxAttention,
@@ -73,7 +74,8 @@ class VectorReader extends Module {
  *   y = W_o [Attn(x; x, previous) ‖ Attn(x; c_1) ‖ ...]
  *
  * x `[B, T, D]`, c_n `[B, M, D]` the vectors of a set, each read with queries of its own; W_o `[D, (1 + sets) H K]`. Works
- * inside a `BlockRecurrence`, which feeds it no more than the rest of a block at a time. Time O(W D) a token.
+ * inside a `BlockRecurrence`, which feeds it no more than the rest of a block at a time, and no padding: the vectors in
+ * the pass are those of the rows at hand. Time O(W D) a token.
  * Paper: Hutchins et al. 2022, arXiv:2203.07852, section 3.1.
  */
 export class BlockAttention extends Module implements SequenceMixer<BlockCache> {
@@ -110,6 +112,7 @@ export class BlockAttention extends Module implements SequenceMixer<BlockCache> 
   forward(x: Tensor, state: BlockCache = this.initialState(), pass?: Pass): Mixed<BlockCache> {
     const { dModel, nHeads, nKvHeads, dHead, reads } = this.options
     const { B, T } = dims('BlockAttention.forward x', x, 'B T D', { D: dModel })
+    refusePadding('BlockAttention.forward', pass)
     const before = (kept: Tensor | null): Tensor | null => (kept === null ? null : this.reachable(kept))
     const keys = extended(before(state.keys), reshape(this.kProj.forward(x), [B, T, nKvHeads, dHead]))
     const values = extended(before(state.values), reshape(this.vProj.forward(x), [B, T, nKvHeads, dHead]))
@@ -212,7 +215,7 @@ export class BlockRecurrence extends Module implements SequenceMixer<BlockRecurr
     }
     this.traits = {
       causal: true,
-      padding: false,
+      padding: true,
       constantState: true,
       ...(Number.isFinite(segment) && { backprop: segment }),
     }
@@ -229,8 +232,9 @@ export class BlockRecurrence extends Module implements SequenceMixer<BlockRecurr
   }
 
   forward(x: Tensor, state?: BlockRecurrenceState, pass?: Pass): Mixed<BlockRecurrenceState> {
-    refusePadding('BlockRecurrence.forward', pass)
     const { B, T } = dims('BlockRecurrence.forward x', x, 'B T D', { D: this.dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const left = ({ filled }: BlockRecurrenceState): number => this.block - (filled % this.block)
     return bySegments(T, state ?? this.initialState(B), left, (tokens, before) => {
       const { y, state: after } = this.inBlock(pieceOf(x, tokens, 1), before, pass)

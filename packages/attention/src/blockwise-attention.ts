@@ -9,7 +9,7 @@ import {
   type Rng,
   Rotary,
   type RotaryOptions,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   type State,
   softmaxAttention,
@@ -58,7 +58,7 @@ export interface BlockwiseState {
  * Papers: Liu and Abbeel 2023, arXiv:2305.19370, section 3; Liu et al. 2023, arXiv:2310.01889, section 3.
  */
 export class BlockwiseAttention extends HeadMaps implements SequenceMixer<BlockwiseState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: false }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: false }
   private readonly rotary: Rotary | null
 
   constructor(
@@ -74,8 +74,9 @@ export class BlockwiseAttention extends HeadMaps implements SequenceMixer<Blockw
   }
 
   forward(x: Tensor, state: BlockwiseState = this.initialState(), pass?: Pass): Mixed<BlockwiseState> {
-    refusePadding('BlockwiseAttention.forward', pass)
     const { T } = dims('BlockwiseAttention.forward x', x, 'B T D', { D: this.options.dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const turn = (y: Tensor): Tensor => this.rotary?.forward(y, state.position) ?? y
     const [q, k, v] = [turn(this.heads(this.qProj, x)), turn(this.heads(this.kProj, x)), this.heads(this.vProj, x)]
     const { o } = this.withPast(q, state, this.among(q, k, v, pass))

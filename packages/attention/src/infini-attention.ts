@@ -15,8 +15,8 @@ import {
   type Rng,
   Rotary,
   type RotaryOptions,
-  refusePadding,
   rotary,
+  rowByRow,
   type SequenceMixer,
   type State,
   softmaxAttention,
@@ -84,7 +84,7 @@ const LEAST = 1e-10
  * Paper: Munkhdalai et al. 2024, arXiv:2404.07143, section 2.
  */
 export class InfiniAttention extends HeadMaps implements SequenceMixer<InfiniState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   /** g, before its sigmoid. */
   readonly gate: Variable
   /** Angle that each pair of features turns by in a token, where it is stored; not trained. */
@@ -116,9 +116,10 @@ export class InfiniAttention extends HeadMaps implements SequenceMixer<InfiniSta
   }
 
   forward(x: Tensor, state?: InfiniState, pass?: Pass): Mixed<InfiniState> {
-    refusePadding('InfiniAttention.forward', pass)
     const { dModel, segment } = this.options
     const { B, T } = dims('InfiniAttention.forward x', x, 'B T D', { D: dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const [q, k, v] = [this.heads(this.qProj, x), this.heads(this.kProj, x), this.heads(this.vProj, x)]
     const left = ({ position }: InfiniState): number => segment - (position % segment)
     const { y: o, state: after } = bySegments<InfiniState>(T, state ?? this.initialState(B), left, (tokens, before) => {

@@ -11,7 +11,7 @@ import {
   Rotary,
   type RotaryOptions,
   recomputed,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   spans,
   stopGradient,
@@ -90,7 +90,7 @@ export type LandmarkState = {
  * those that are retrieved one of its own.
  */
 export class LandmarkAttention extends HeadMaps implements SequenceMixer<LandmarkState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: false }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: false }
   private readonly rotary: Rotary | null
 
   constructor(
@@ -109,9 +109,10 @@ export class LandmarkAttention extends HeadMaps implements SequenceMixer<Landmar
   }
 
   forward(x: Tensor, state: LandmarkState = this.initialState(), pass?: Pass): Mixed<LandmarkState> {
-    refusePadding('LandmarkAttention.forward', pass)
     const { dModel } = this.options
     const { T } = dims('LandmarkAttention.forward x', x, 'B T D', { D: dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const turn = (y: Tensor): Tensor => this.rotary?.forward(y, state.position) ?? y
     const [rawQ, rawK] = [this.heads(this.qProj, x), this.heads(this.kProj, x)]
     const q = turn(rawQ)

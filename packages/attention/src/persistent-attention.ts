@@ -9,7 +9,7 @@ import {
   type Pass,
   parameter,
   type Rng,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   shiftedByQuery,
   softmaxAttention,
@@ -88,9 +88,10 @@ export class PersistentAttention extends HeadMaps implements SequenceMixer<Persi
   }
 
   forward(x: Tensor, state: PersistentState = this.initialState(), pass?: Pass): Mixed<PersistentState> {
-    refusePadding('PersistentAttention.forward', pass)
     const { dModel, nHeads: H, dHead: K, span, slots: N } = this.options
     const { B } = dims('PersistentAttention.forward x', x, 'B T D', { D: dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const q = this.heads(this.qProj, x)
     const keys = extended(state.keys, this.heads(this.kProj, x))
     const values = extended(state.values, this.heads(this.vProj, x))

@@ -12,7 +12,7 @@ import {
   type Pass,
   pieceOf,
   type Rng,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   type State,
   shiftedByQuery,
@@ -93,7 +93,7 @@ export class RelativeAttention extends Module implements SequenceMixer<SegmentCa
       throw new RangeError(`RelativeAttention: expected segment >= 1 and memory >= 0, got ${segment} and ${memory}.`)
     }
     // without memory nothing passes from one segment to the next, so no gradient is cut
-    this.traits = { causal: true, padding: false, constantState: true, ...(memory > 0 && { backprop: segment }) }
+    this.traits = { causal: true, padding: true, constantState: true, ...(memory > 0 && { backprop: segment }) }
     this.qkvProj = new Linear(dModel, 3 * nHeads * dHead, rng, projection)
     this.relProj = new Linear(dModel, nHeads * dHead, rng, projection)
     this.oProj = new Linear(nHeads * dHead, dModel, rng, projection)
@@ -107,8 +107,9 @@ export class RelativeAttention extends Module implements SequenceMixer<SegmentCa
   }
 
   forward(x: Tensor, state?: SegmentCache, pass?: Pass): Mixed<SegmentCache> {
-    refusePadding('RelativeAttention.forward', pass)
     const { B, T } = dims('RelativeAttention.forward x', x, 'B T D', { D: this.options.dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const left = ({ segment }: SegmentCache): number => this.options.segment - (segment?.shape[1] ?? 0)
     return bySegments(T, state ?? this.initialState(B), left, (tokens, open) => {
       // the state must not hold the caller's own tensor, which whoever frees the state would free with it

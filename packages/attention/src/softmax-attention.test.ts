@@ -1,4 +1,13 @@
-import { type NamedTensor, normal, normalInit, Rng, Rotary, softmaxAttention, vjp } from '@mneme/core-tensor'
+import {
+  type NamedTensor,
+  normal,
+  normalInit,
+  type Recorder,
+  Rng,
+  Rotary,
+  softmaxAttention,
+  vjp,
+} from '@mneme/core-tensor'
 import { inPieces, read, type Sequence, span, within } from '@mneme/testing/subject'
 import { expectClose } from '@mneme/testing/tolerance'
 import {
@@ -351,11 +360,29 @@ describe('SoftmaxAttention', () => {
     )
   })
 
-  test('a window refuses padding and says what to do', async () => {
+  test('a window over packed documents takes one call for all rows, and padding one for each', async () => {
     await within(async () => {
       const mixer = new SoftmaxAttention({ ...options, window: 3 }, new Rng(0))
-      const pass = { training: false, mask: tensor2d([[1, 0]]) }
-      expect(() => mixer.forward(zeros([1, 2, 6]), undefined, pass)).toThrow(/Run rows of unequal length apart/)
+      const x = normal(new Rng(1), [2, 4, 6], 1)
+      const resets = tensor2d([
+        [0, 1, 0, 0],
+        [0, 0, 0, 1],
+      ])
+      const queries: number[][] = []
+      const record: Recorder = {
+        record: (name, { shape }) => void (name === 'queries' && queries.push(shape)),
+        at: () => record,
+      }
+      const packed = mixer.forward(x, undefined, { training: false, resets, record })
+      const padded = mixer.forward(x, undefined, { training: false, resets, record, mask: ones([2, 4]) })
+      expect(queries.map(([B, T]) => [B, T])).toEqual([
+        [2, 4],
+        [1, 1],
+        [1, 3],
+        [1, 3],
+        [1, 1],
+      ])
+      expectClose(await read(padded.y), await read(packed.y), 1e-5, 'outputs')
     })
   })
 })

@@ -15,7 +15,7 @@ import {
   type Rng,
   Rotary,
   type RotaryOptions,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   softmaxAttention,
   timesOf,
@@ -83,25 +83,12 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     rng: Rng,
   ) {
     super()
-    const {
-      dModel,
-      nHeads,
-      nKvHeads,
-      dHead,
-      window,
-      distanceBias = null,
-      sinks = 0,
-      projection = { bias: false },
-    } = options
+    const { dModel, nHeads, nKvHeads, dHead, window, distanceBias = null, projection = { bias: false } } = options
     timesOf('SoftmaxAttention nHeads', nHeads, 'nKvHeads', nKvHeads)
     this.policy = options.cache ?? null
     this.checkDistances()
-    const counts = window > 0 || distanceBias !== null || this.policy !== null
-    // windows, distances and full caches count positions, and padding would use them up
     const bounded = window > 0 || (this.policy !== null && Number.isFinite(this.policy.capacity))
-    // a window may count over the end of a document, whose keys it then does not see
-    const packing = window > 0 && sinks === 0 && distanceBias === null
-    this.traits = { causal: true, padding: !counts, packing: !counts || packing, constantState: bounded }
+    this.traits = { causal: true, padding: true, constantState: bounded }
     this.qProj = new Linear(dModel, nHeads * dHead, rng, projection)
     // what adds the same to all scores of a query changes no weight
     const biasTrainable = options.rotary !== null || !!options.softCap || !!options.sinkLogits
@@ -143,7 +130,8 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
 
   forward(x: Tensor, state: KvCache = emptyCache, pass?: Pass): Mixed<KvCache> {
     const { T } = dims('SoftmaxAttention.forward x', x, 'B T D', { D: this.options.dModel })
-    if (!this.traits.padding) refusePadding('SoftmaxAttention.forward', pass, this.traits.packing)
+    const apart = this.countsOver(state, pass) ? null : rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     if (this.policy === null) {
       const { y, state: cache } = this.attend(x, state, pass)
       return { y, state: this.kept(cache) }
@@ -151,6 +139,14 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     const { chunk } = this.policy
     const left = ({ position }: KvCache): number => chunk - (position % chunk)
     return bySegments(T, state, left, (tokens, cache) => this.attend(pieceOf(x, tokens, 1), cache, pass))
+  }
+
+  /** Whether gaps of this pass may stay where they are: windows, distances and full caches count positions. */
+  private countsOver({ byRow }: KvCache, pass?: Pass): boolean {
+    const { window, sinks = 0, distanceBias = null } = this.options
+    if (distanceBias !== null || sinks > 0 || this.policy !== null) return false
+    // a window may count over the end of a document, whose keys it then does not see
+    return window === 0 || (!pass?.mask && !byRow)
   }
 
   private attend(x: Tensor, state: KvCache, pass?: Pass): Mixed<KvCache> {

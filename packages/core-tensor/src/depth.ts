@@ -103,7 +103,6 @@ export function allOf(all: readonly MixerTraits[]): MixerTraits {
   return {
     causal: all.every((t) => t.causal),
     padding: all.every((t) => t.padding),
-    packing: all.every((t) => t.padding || t.packing),
     constantState: all.every((t) => t.constantState),
     ...(cuts.length > 0 && { backprop: Math.min(...cuts) }),
     ...(all.some((t) => t.whole) && { whole: true }),

@@ -21,6 +21,12 @@ export interface Recorder {
   at(path: string): Recorder
 }
 
+/** Tensors under names; a `Map` is one. */
+export interface Shared {
+  get(name: string): Tensor | undefined
+  set(name: string, value: Tensor): unknown
+}
+
 /** What holds for one forward pass, whatever the model. */
 export interface Pass {
   readonly training: boolean
@@ -34,7 +40,7 @@ export interface Pass {
   readonly seed?: number
   readonly record?: Recorder
   /** What an earlier layer leaves for later ones, in this pass only: values of the first layer, shared positions. */
-  readonly shared?: Map<string, Tensor>
+  readonly shared?: Shared
 }
 
 /** Which parts of a `Pass` a mixer honours exactly; the laws hold it to what it declares, both ways. */
@@ -43,8 +49,6 @@ export interface MixerTraits {
   readonly causal: boolean
   /** `mask` and `resets` are honoured. Where false, giving them throws. */
   readonly padding: boolean
-  /** `resets` are honoured, though padding is not: packed documents without gaps. */
-  readonly packing?: boolean
   /** The state does not grow with the length: it is bounded, and where segments are open, periodic. */
   readonly constantState: boolean
   /** Gradients stop at every so many tokens, as the paper has it; absent where they flow back all the way. */
@@ -93,14 +97,12 @@ export interface Memory<S extends State = State, E extends Entry = Entry> extend
 }
 
 /**
- * Refuses what a mixer does not honour, rather than giving quietly wrong numbers. With `packing`, resets are honoured.
+ * Refuses what a mixer does not honour, rather than giving quietly wrong numbers.
  *
  * @throws RangeError naming the mixer and the remedy
  */
-export function refusePadding(where: string, pass: Pass | undefined, packing = false): void {
-  if (pass?.mask === undefined && (packing || pass?.resets === undefined)) return
+export function refusePadding(where: string, pass: Pass | undefined): void {
+  if (pass?.mask === undefined && pass?.resets === undefined) return
   const given = pass?.mask === undefined ? 'resets' : 'a padding mask'
-  throw new RangeError(
-    `${where}: expected no ${given}, since segments and windows count every position of a row. Run rows of unequal length apart.`,
-  )
+  throw new RangeError(`${where}: expected no ${given}. Run rows of unequal length apart.`)
 }

@@ -1,8 +1,9 @@
 import { add, concat, slice, type Tensor } from '@tensorflow/tfjs-core'
-import { type Mixed, type MixerTraits, type Pass, refusePadding, type SequenceMixer } from './mixer.js'
+import type { Mixed, MixerTraits, Pass, SequenceMixer } from './mixer.js'
 import { Module } from './module.js'
 import type { Embedding } from './nn/embedding.js'
 import { joined, pieceOf, type Span } from './ops/blocks.js'
+import { rowByRow } from './row-by-row.js'
 import { dims, wholeNumber } from './shape.js'
 import { detach, type State } from './state.js'
 
@@ -105,7 +106,7 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
     const { length, backprop } = this.options
     const cut = Number.isFinite(backprop) ? { backprop: length * backprop } : {}
     const whole = this.alignment === 'left' ? {} : { whole: true }
-    return { causal: true, padding: false, constantState: true, ...cut, ...whole }
+    return { causal: true, padding: true, constantState: true, ...cut, ...whole }
   }
 
   initialState(batch: number): SegmentState<M> {
@@ -114,7 +115,8 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
   }
 
   forward(x: Tensor, state?: SegmentState<M>, pass?: Pass): Mixed<SegmentState<M>> {
-    refusePadding('segmentRecurrent', pass)
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const [B, T] = x.shape as [number, number, number]
     const start = this.opened(state ?? this.initialState(B), T)
     const left = ({ length, filled }: Opened<M>): number => length - filled
@@ -160,13 +162,15 @@ export class SegmentRecurrent<M extends State> extends Module implements Sequenc
     const written = after === null ? null : (kept ?? this.inner.forward(after, state.inner, pass)).y
     const carried = this.carry.update(written, state.carried)
     const inner = kept?.state ?? null
-    const cut = state.sinceCut + 1 >= this.options.backprop
+    const { backprop } = this.options
+    const cut = state.sinceCut + 1 >= backprop
     return {
       carried: cut ? detach(carried) : carried,
       inner: cut ? detach(inner) : inner,
       filled: 0,
       length: this.alignment === 'center' ? state.length : this.options.length,
-      sinceCut: cut ? 0 : state.sinceCut + 1,
+      // with no cut in sight the count would tell states of the same place apart
+      sinceCut: cut || backprop === Number.POSITIVE_INFINITY ? 0 : state.sinceCut + 1,
     }
   }
 

@@ -15,10 +15,14 @@ function isTensor(state: State): state is Tensor {
 export function mapState<S extends State>(state: S, f: (leaf: Tensor, path: string) => Tensor, path = ''): S {
   if (state === null || typeof state === 'number') return state
   if (isTensor(state)) return f(state, path) as State as S
-  const below = (key: string | number): string => (path === '' ? `${key}` : `${path}.${key}`)
-  if (Array.isArray(state)) return state.map((item, i) => mapState(item as State, f, below(i))) as State as S
+  return mapItems(state, (item, name) => mapState(item, f, path === '' ? name : `${path}.${name}`))
+}
+
+/** A list or record of states with `f` of each. */
+function mapItems<S extends State>(state: S, f: (item: State, name: string) => State): S {
+  if (Array.isArray(state)) return state.map((item: State, i) => f(item, `${i}`)) as State as S
   return Object.fromEntries(
-    Object.entries(state as Record<string, State>).map(([name, item]) => [name, mapState(item, f, below(name))]),
+    Object.entries(state as Record<string, State>).map(([name, item]) => [name, f(item, name)]),
   ) as State as S
 }
 
@@ -43,9 +47,23 @@ export function stateBytes(state: State): number {
   return stateTensors(state).reduce((total, t) => total + t.size * util.bytesPerElement(t.dtype), 0)
 }
 
+/**
+ * In place of a state of B rows, where these do not stand at the same place of their segments, or have not kept as much: a
+ * state of each row, as of a batch of one.
+ */
+export interface ByRow<S extends State = State> {
+  readonly [name: string]: State
+  readonly byRow: readonly S[]
+}
+
 /** Rows `[begin, begin + size)` of the batch axis, which is the first of every tensor. */
 export function sliceBatch<S extends State>(state: S, begin: number, size: number): S {
-  return mapState(state, (t) => slice(t, [begin, ...t.shape.slice(1).map(() => 0)], [size, ...t.shape.slice(1)]))
+  if (isTensor(state))
+    return slice(state, [begin, ...state.shape.slice(1).map(() => 0)], [size, ...state.shape.slice(1)]) as State as S
+  if (state === null || typeof state === 'number') return state
+  const rows = (state as Partial<ByRow>).byRow
+  if (rows) return (size === 1 ? rows[begin] : { byRow: rows.slice(begin, begin + size) }) as S
+  return mapItems(state, (item) => sliceBatch(item, begin, size))
 }
 
 /** The same values, cut off from the gradient tape: where back-propagation through time is truncated. */

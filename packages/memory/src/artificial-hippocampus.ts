@@ -10,8 +10,8 @@ import {
   type Rng,
   Rotary,
   type RotaryOptions,
-  refusePadding,
   repeatedHeads,
+  rowByRow,
   type SequenceMixer,
   type State,
   softmaxAttention,
@@ -85,7 +85,7 @@ export interface ArtificialHippocampusState {
  * Paper: Fang et al. 2025, arXiv:2510.07318, section 3.
  */
 export class ArtificialHippocampus extends Module implements SequenceMixer<ArtificialHippocampusState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   readonly qProj: Linear
   readonly kProj: Linear
   readonly vProj: Linear
@@ -118,9 +118,10 @@ export class ArtificialHippocampus extends Module implements SequenceMixer<Artif
   }
 
   forward(x: Tensor, state?: ArtificialHippocampusState, pass?: Pass): Mixed<ArtificialHippocampusState> {
-    refusePadding('ArtificialHippocampus.forward', pass)
     const { dModel, nHeads, nKvHeads, dHead, window, sinks } = this.options
     const { B, T } = dims('ArtificialHippocampus.forward x', x, 'B T D', { D: dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const before = state ?? this.initialState(B)
     const split = (projected: Tensor, heads: number): Tensor => reshape(projected, [B, T, heads, dHead])
     const turn = (heads: Tensor): Tensor => this.rotary?.forward(heads, before.position) ?? heads

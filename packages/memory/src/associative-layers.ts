@@ -11,6 +11,7 @@ import {
   type Pass,
   parameter,
   type Rng,
+  rowByRow,
   type SequenceMixer,
   type State,
   type TokenMap,
@@ -90,6 +91,9 @@ export class AssociativeLayers extends Module implements SequenceMixer<readonly 
   }
 
   forward(x: Tensor, state?: readonly AssociativeLayerState[], pass?: Pass): Mixed<readonly AssociativeLayerState[]> {
+    // a document that starts anew has to find its memories empty
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const before = state ?? this.initialState(x.shape[0] as number)
     return this.each(x, (layer, y, i) => {
       const record = pass?.record?.at(`layers.${i}`)

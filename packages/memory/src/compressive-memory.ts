@@ -14,7 +14,7 @@ import {
   parameter,
   pieceOf,
   type Rng,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   type State,
   shiftedByQuery,
@@ -121,7 +121,7 @@ export class CompressiveMemory extends Module implements SequenceMixer<Compressi
       )
     }
     const crosses = memory > 0 || compressed > 0
-    this.traits = { causal: true, padding: false, constantState: true, ...(cut && crosses && { backprop: segment }) }
+    this.traits = { causal: true, padding: true, constantState: true, ...(cut && crosses && { backprop: segment }) }
     const width = nHeads * dHead
     this.qProj = new Linear(dModel, width, rng, projection)
     this.kvProj = new Linear(dModel, 2 * width, rng, projection)
@@ -141,8 +141,9 @@ export class CompressiveMemory extends Module implements SequenceMixer<Compressi
   }
 
   forward(x: Tensor, state: CompressiveState = this.initialState(), pass?: Pass): Mixed<CompressiveState> {
-    refusePadding('CompressiveMemory.forward', pass)
     const { T } = dims('CompressiveMemory.forward x', x, 'B T D', { D: this.options.dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const left = ({ segment }: CompressiveState): number => this.options.segment - (segment?.shape[1] ?? 0)
     return bySegments(T, state, left, (tokens, before) => {
       // the state must not hold the caller's own tensor, which whoever frees the state would free with it

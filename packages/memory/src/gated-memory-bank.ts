@@ -14,8 +14,8 @@ import {
   parameter,
   pieceOf,
   type Rng,
-  refusePadding,
   relu,
+  rowByRow,
   type SequenceMixer,
   type State,
   softmaxAttention,
@@ -86,7 +86,7 @@ interface Written {
  * Differs: the program averages over the whole segment, tokens to come among them; here over those so far.
  */
 export class GatedMemoryBank extends Module implements SequenceMixer<GatedMemoryBankState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   readonly qProj: Linear
   readonly kProj: Linear
   readonly vProj: Linear
@@ -113,9 +113,10 @@ export class GatedMemoryBank extends Module implements SequenceMixer<GatedMemory
   }
 
   forward(x: Tensor, state?: GatedMemoryBankState, pass?: Pass): Mixed<GatedMemoryBankState> {
-    refusePadding('GatedMemoryBank.forward', pass)
     const { slots, dModel } = this.options
     const { B, T, D } = dims('GatedMemoryBank.forward x', x, 'B T D', { D: dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const left = ({ rows }: GatedMemoryBankState): number => slots - (rows?.shape[1] ?? 0)
     const start = state ?? this.initialState(B)
     const mixed = bySegments<GatedMemoryBankState>(T, start, left, (tokens, { bank, rows: before, seen: past }) => {

@@ -13,7 +13,7 @@ import {
   parameter,
   pieceOf,
   type Rng,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   type State,
   unitLength,
@@ -87,7 +87,7 @@ export class KnnAttention extends Module implements SequenceMixer<KnnAttentionSt
     super()
     const { dModel: D, nHeads: H, dHead: K, segment, temperature, projection = { bias: false } } = options
     wholeNumber('KnnAttention segment', segment, 'tokens')
-    this.traits = { causal: true, padding: false, constantState: true, backprop: segment }
+    this.traits = { causal: true, padding: true, constantState: true, backprop: segment }
     this.memory = new KnnMemory(options)
     this.qProj = new Linear(D, H * K, rng, projection)
     this.kProj = new Linear(D, K, rng, projection)
@@ -101,9 +101,10 @@ export class KnnAttention extends Module implements SequenceMixer<KnnAttentionSt
   }
 
   forward(x: Tensor, state?: KnnAttentionState, pass?: Pass): Mixed<KnnAttentionState> {
-    refusePadding('KnnAttention.forward', pass)
     const { dModel, nHeads: H, dHead: K, segment } = this.options
     const { B, T } = dims('KnnAttention.forward x', x, 'B T D', { D: dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     // [B, H T, K]: queries of all heads ask the one head of keys
     const q = transpose(unitLength(reshape(this.qProj.forward(x), [B, T, H, K])), [0, 2, 1, 3])
     const [k, v] = [unitLength(this.kProj.forward(x)), this.vProj.forward(x)]

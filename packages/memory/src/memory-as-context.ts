@@ -13,7 +13,7 @@ import {
   RMSNorm,
   type Rng,
   Rotary,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   softmaxAttention,
   wholeNumber,
@@ -66,7 +66,7 @@ const MASKED = -1e30
  * rotary inside a segment, h_j at the place of x_j, P unturned.
  */
 export class MemoryAsContext extends Module implements SequenceMixer<MemoryAsContextState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   readonly persistent: Variable | null
   readonly qProj: Linear
   readonly kProj: Linear
@@ -108,9 +108,10 @@ export class MemoryAsContext extends Module implements SequenceMixer<MemoryAsCon
   }
 
   forward(x: Tensor, state?: MemoryAsContextState, pass?: Pass): Mixed<MemoryAsContextState> {
-    refusePadding('MemoryAsContext.forward', pass)
     const { dModel, segment } = this.options
     const { B, T } = dims('MemoryAsContext.forward x', x, 'B T D', { D: dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const left = ({ filled }: MemoryAsContextState): number => segment - filled
     return bySegments(T, state ?? this.initialState(B), left, (tokens, before) => {
       const { y, state: after } = this.inSegment(pieceOf(x, tokens, 1), before, pass)

@@ -1,11 +1,11 @@
 import {
+  allOf,
   dims,
   type Mixed,
   type MixerTraits,
   Module,
   type Pass,
   RMSNorm,
-  refusePadding,
   type SequenceMixer,
   type State,
 } from '@mneme/core-tensor'
@@ -28,8 +28,7 @@ abstract class MemoryAndAttention extends Module implements SequenceMixer<Memory
   }
 
   get traits(): MixerTraits {
-    const constantState = this.memory.traits.constantState && this.attention.traits.constantState
-    return { causal: true, padding: false, constantState }
+    return allOf([this.memory.traits, this.attention.traits])
   }
 
   initialState(batch: number): MemoryAndAttentionState {
@@ -64,7 +63,6 @@ export class MemoryAsGate extends MemoryAndAttention {
 
   /** `[B, T, D]` to `[B, T, D]`, attention gated by the memory. */
   forward(x: Tensor, state?: MemoryAndAttentionState, pass?: Pass): Mixed<MemoryAndAttentionState> {
-    refusePadding('MemoryAsGate.forward', pass)
     const { B } = dims('MemoryAsGate.forward x', x, 'B T D', { D: this.dModel })
     const before = state ?? this.initialState(B)
     const attended = this.attention.forward(x, before.attention, pass)
@@ -87,7 +85,6 @@ export class MemoryAsGate extends MemoryAndAttention {
 export class MemoryAsLayer extends MemoryAndAttention {
   /** `[B, T, D]` to `[B, T, D]`, the memory first and attention over what it gave. */
   forward(x: Tensor, state?: MemoryAndAttentionState, pass?: Pass): Mixed<MemoryAndAttentionState> {
-    refusePadding('MemoryAsLayer.forward', pass)
     const { B } = dims('MemoryAsLayer.forward x', x, 'B T D', { D: this.dModel })
     const before = state ?? this.initialState(B)
     const recalled = this.memory.forward(x, before.memory, pass)

@@ -9,7 +9,7 @@ import {
   type Pass,
   parameter,
   type Rng,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   type State,
   wholeNumber,
@@ -87,7 +87,7 @@ export interface WindowHopsState {
  * Paper: Sukhbaatar et al. 2015, arXiv:1503.08895, sections 2.2 and 5.
  */
 export class WindowHops extends Module implements SequenceMixer<WindowHopsState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   readonly maps: Linear[]
   /** T of each map, `[N, D]`. */
   readonly times: Variable[]
@@ -113,9 +113,10 @@ export class WindowHops extends Module implements SequenceMixer<WindowHopsState>
   }
 
   forward(x: Tensor, state?: WindowHopsState, pass?: Pass): Mixed<WindowHopsState> {
-    refusePadding('WindowHops.forward', pass)
     const { dModel: D, hops, slots: N, query, halfRelu } = this.options
     const { B, T } = dims('WindowHops.forward x', x, 'B T D', { D })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const { past, count } = state ?? this.initialState(B)
     const tokens = concat([past, x], 1)
     const slots = this.maps.map((map, k) => ({

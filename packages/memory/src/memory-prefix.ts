@@ -8,7 +8,7 @@ import {
   type Pass,
   parameter,
   pieceOf,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   type State,
   tokenAt,
@@ -39,7 +39,7 @@ export interface MemoryPrefixState {
  * Paper: Liu and Xu 2025, arXiv:2509.24074.
  */
 export class MemoryPrefix extends Module implements SequenceMixer<MemoryPrefixState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   /** e */
   readonly mark: Variable
 
@@ -60,9 +60,10 @@ export class MemoryPrefix extends Module implements SequenceMixer<MemoryPrefixSt
   }
 
   forward(x: Tensor, state?: MemoryPrefixState, pass?: Pass): Mixed<MemoryPrefixState> {
-    refusePadding('MemoryPrefix.forward', pass)
     const { dModel, segment } = this.options
     const { B, T } = dims('MemoryPrefix.forward x', x, 'B T D', { D: dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const before = state ?? this.initialState(B)
     const history = this.reader.forward(x, before.read, pass)
     pass?.record?.record('memory', history.y)

@@ -7,7 +7,7 @@ import {
   type Pass,
   pieceOf,
   type ResidualStack,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   type State,
 } from '@mneme/core-tensor'
@@ -60,9 +60,10 @@ export class MemoryShift extends Module implements SequenceMixer<MemoryShiftStat
   }
 
   forward(x: Tensor, state?: MemoryShiftState, pass?: Pass): Mixed<MemoryShiftState> {
-    refusePadding('MemoryShift.forward', pass)
     const { segment, dModel } = this.options
     const { B, T } = dims('MemoryShift.forward x', x, 'B T D', { D: dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const left = ({ filled }: MemoryShiftState): number => segment - filled
     return bySegments(T, state ?? this.initialState(B), left, (tokens, { layers, filled }) => {
       const mixed = this.stack.forward(pieceOf(x, tokens, 1), filled === 0 ? this.shifted(layers) : layers, pass)

@@ -11,7 +11,7 @@ import {
   type QkvTails,
   RMSNorm,
   type Rng,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   ShortConv,
   silu,
@@ -53,7 +53,7 @@ const DECAY_BIAS = -4.2
  * starts nearly shut.
  */
 export class NeuralMemory extends Module implements SequenceMixer<NeuralMemoryState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   readonly qProj: Linear
   readonly kProj: Linear
   readonly vProj: Linear
@@ -105,10 +105,11 @@ export class NeuralMemory extends Module implements SequenceMixer<NeuralMemorySt
   }
 
   forward(x: Tensor, state?: NeuralMemoryState, pass?: Pass): Mixed<NeuralMemoryState> {
-    refusePadding('NeuralMemory.forward', pass)
     const { nHeads } = this.options
     const heads = (projected: Tensor): Tensor => splitHeads(projected, nHeads)
     const { B } = dims('NeuralMemory.forward x', x, 'B T D', { D: this.options.dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const { qTail, kTail, vTail, ...before } = state ?? this.initialState(B)
     const active = (map: Linear): Tensor => silu(map.forward(x))
     const projected = { q: active(this.qProj), k: active(this.kProj), v: active(this.vProj) }

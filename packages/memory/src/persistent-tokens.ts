@@ -8,6 +8,7 @@ import {
   type Pass,
   parameter,
   type Rng,
+  rowByRow,
   type SequenceMixer,
   type State,
 } from '@mneme/core-tensor'
@@ -35,9 +36,8 @@ export class PersistentTokens extends Module implements SequenceMixer {
   }
 
   get traits(): MixerTraits {
-    // a document that starts anew would have to see these tokens again
     const { causal, constantState } = this.inner.traits
-    return { causal, padding: false, constantState }
+    return { causal, padding: true, constantState }
   }
 
   initialState(batch: number): State {
@@ -48,6 +48,9 @@ export class PersistentTokens extends Module implements SequenceMixer {
 
   forward(x: Tensor, state?: State, pass?: Pass): Mixed<State> {
     const { B } = dims('PersistentTokens.forward x', x, 'B T D', { D: this.options.dModel })
+    // a document that starts anew has to see these tokens again
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     return this.inner.forward(x, state ?? this.initialState(B), pass)
   }
 

@@ -11,7 +11,7 @@ import {
   parameter,
   RMSNorm,
   type Rng,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   timesOf,
 } from '@mneme/core-tensor'
@@ -88,7 +88,7 @@ const TRANSITION = -5
  * port, none in results; at a gated refresh, the token that completes it reads the moved weights in every form.
  */
 export class PooledNeuralMemory extends Module implements SequenceMixer<PooledNeuralMemoryState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   readonly storeNorm: RMSNorm
   readonly retrieveNorm: RMSNorm
   readonly qProj: Linear
@@ -147,8 +147,9 @@ export class PooledNeuralMemory extends Module implements SequenceMixer<PooledNe
   }
 
   forward(x: Tensor, state?: PooledNeuralMemoryState, pass?: Pass): Mixed<PooledNeuralMemoryState> {
-    refusePadding('PooledNeuralMemory.forward', pass)
     const { B, T, D } = dims('PooledNeuralMemory.forward x', x, 'B T D', { D: this.options.dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const before = state ?? this.initialState(B)
     const inputs = extended(before.pending, x)
     const length = inputs.shape[1] as number

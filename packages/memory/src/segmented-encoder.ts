@@ -13,7 +13,7 @@ import {
   parameter,
   pieceOf,
   type Rng,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   type State,
   wholeNumber,
@@ -71,7 +71,7 @@ export class SegmentedEncoder extends Module implements SequenceMixer<SegmentedE
   get traits(): MixerTraits {
     const { length, backprop } = this.options
     const cut = Number.isFinite(backprop) ? { backprop: length * backprop } : {}
-    return { causal: false, padding: false, constantState: true, ...cut }
+    return { causal: false, padding: true, constantState: true, ...cut }
   }
 
   initialState(batch: number): SegmentedEncoderState {
@@ -79,10 +79,11 @@ export class SegmentedEncoder extends Module implements SequenceMixer<SegmentedE
   }
 
   forward(x: Tensor, state?: SegmentedEncoderState, pass?: Pass): Mixed<SegmentedEncoderState> {
-    refusePadding('SegmentedEncoder.forward', pass)
     if (pass?.tokenTypes) throw new RangeError('SegmentedEncoder.forward: expected tokens of one kind, got tokenTypes.')
     const { dModel, length, alignment } = this.options
     const { B, T } = dims('SegmentedEncoder.forward x', x, 'B T D', { D: dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const first = firstSegment(T, length, alignment)
     const left = (_: SegmentedEncoderState, begin: number): number =>
       begin === 0 || alignment === 'center' ? first : length
@@ -101,7 +102,10 @@ export class SegmentedEncoder extends Module implements SequenceMixer<SegmentedE
     const cut = sinceCut + 1 >= backprop
     return {
       y: slice(y, [0, M + 2, 0], [B, L, D]),
-      state: { memory: cut ? detach(written) : written, sinceCut: cut ? 0 : sinceCut + 1 },
+      state: {
+        memory: cut ? detach(written) : written,
+        sinceCut: cut || backprop === Number.POSITIVE_INFINITY ? 0 : sinceCut + 1,
+      },
     }
   }
 

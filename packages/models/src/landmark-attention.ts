@@ -8,7 +8,7 @@ import {
   Module,
   type Paper,
   type Pass,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   type Session,
   type SessionOptions,
@@ -58,7 +58,7 @@ export class WithLandmarks extends Module implements TokenModel<LandmarkState> {
   }
 
   get traits(): MixerTraits {
-    return { ...this.inner.traits, padding: false, packing: false }
+    return { ...this.inner.traits, padding: true }
   }
 
   initialState(batch: number): LandmarkState {
@@ -67,8 +67,9 @@ export class WithLandmarks extends Module implements TokenModel<LandmarkState> {
 
   /** int32 `[B, T]` to scores `[B, T, V]`. */
   forward(ids: Tensor, state?: LandmarkState, pass?: Pass): Mixed<LandmarkState> {
-    refusePadding('WithLandmarks.forward', pass)
     const { B, T } = dims('WithLandmarks.forward ids', ids, 'B T')
+    const apart = rowByRow(this, ids, state, pass, this.vocabulary)
+    if (apart !== null) return apart
     const before = state ?? this.initialState(B)
     // place T is the landmark's
     const source: number[] = []

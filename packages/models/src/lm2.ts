@@ -1,6 +1,7 @@
 import type { KvCache } from '@mneme/attention/key-cache'
 import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
 import {
+  allOf,
   type LanguageModel,
   type Mixed,
   type MixerTraits,
@@ -10,7 +11,6 @@ import {
   type Pass,
   RMSNorm,
   type Rng,
-  refusePadding,
   type SequenceMixer,
   type State,
   SwiGLU,
@@ -56,7 +56,7 @@ class BankedAttention extends Module implements SequenceMixer<Lm2State> {
   }
 
   get traits(): MixerTraits {
-    return { ...this.attention.traits, padding: false, packing: false }
+    return allOf([this.attention.traits, this.bank.traits])
   }
 
   initialState(batch: number): Lm2State {
@@ -64,7 +64,6 @@ class BankedAttention extends Module implements SequenceMixer<Lm2State> {
   }
 
   forward(x: Tensor, state?: Lm2State, pass?: Pass): Mixed<Lm2State> {
-    refusePadding('BankedAttention.forward', pass)
     const before = state ?? this.initialState(x.shape[0] as number)
     const attended = this.attention.forward(x, before.attention, pass)
     const recalled = this.bank.forward(attended.y, before.bank, pass)

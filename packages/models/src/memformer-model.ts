@@ -17,8 +17,8 @@ import {
   pieceOf,
   type ResidualStack,
   type Rng,
-  refusePadding,
   residualStack,
+  rowByRow,
   type SequenceMixer,
   type Session,
   type SessionOptions,
@@ -63,7 +63,7 @@ export interface MemformerState {
 
 /** All tokens of a segment look at each other. */
 class SegmentAttention extends Module implements SequenceMixer<null> {
-  readonly traits: MixerTraits = { causal: false, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: false, padding: true, constantState: true }
 
   constructor(
     readonly attention: CrossAttention,
@@ -76,7 +76,9 @@ class SegmentAttention extends Module implements SequenceMixer<null> {
     return null
   }
 
-  forward(x: Tensor): Mixed<null> {
+  forward(x: Tensor, _state?: null, pass?: Pass): Mixed<null> {
+    const apart = rowByRow(this, x, null, pass)
+    if (apart !== null) return apart
     const biases: DistanceBiases = this.distanceBias.tableBothWays()
     return { y: this.attention.forward(x, this.attention.context(x), biases), state: null }
   }
@@ -88,7 +90,7 @@ class SegmentAttention extends Module implements SequenceMixer<null> {
 
 /** Every token looks at a context that the state holds, ready to be looked at; without one it finds nothing. */
 class ContextAttention extends Module implements SequenceMixer<ContextKeys | null> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
 
   constructor(readonly attention: CrossAttention) {
     super()
@@ -98,7 +100,9 @@ class ContextAttention extends Module implements SequenceMixer<ContextKeys | nul
     return null
   }
 
-  forward(x: Tensor, state: ContextKeys | null = null): Mixed<ContextKeys | null> {
+  forward(x: Tensor, state: ContextKeys | null = null, pass?: Pass): Mixed<ContextKeys | null> {
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     return { y: state === null ? zerosLike(x) : this.attention.forward(x, state), state }
   }
 
@@ -183,7 +187,7 @@ function decoderOf(options: MemformerOptions, decoder: SideOptions, rng: Rng): L
  */
 export class Memformer extends Module implements TokenModel<MemformerState> {
   readonly input = 'tokens'
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   readonly encoder: Encoder
   readonly decoder: LanguageModel | null
   readonly slots: MemorySlots
@@ -224,8 +228,9 @@ export class Memformer extends Module implements TokenModel<MemformerState> {
 
   forward(ids: Tensor, state?: MemformerState, pass?: Pass): Mixed<MemformerState> {
     const decoder = this.needed()
-    refusePadding('Memformer.forward', pass)
     const { B, T } = dims('Memformer.forward ids', ids, 'B T')
+    const apart = rowByRow(this, ids, state, pass, this.vocabulary)
+    if (apart !== null) return apart
     const left = (open: MemformerState): number => this.options.segment - (open.ids?.shape[1] ?? 0)
     return bySegments(T, state ?? this.initialState(B), left, (tokens, before) => {
       // the state must not hold the caller's own tensor, which whoever frees the state would free with it

@@ -10,7 +10,7 @@ import {
   parameter,
   RMSNorm,
   type Rng,
-  refusePadding,
+  rowByRow,
   type SequenceMixer,
   silu,
 } from '@mneme/core-tensor'
@@ -151,7 +151,7 @@ export type PortState = {
  * position inside the window, and differs from its own parallel form once persistent keys are not zero.
  */
 export class PortBody extends Module implements SequenceMixer<PortState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   readonly longterm: Variable | null
   readonly chunkEmbedding: PlaceEmbedding
   readonly offsetEmbedding: PlaceEmbedding
@@ -174,8 +174,9 @@ export class PortBody extends Module implements SequenceMixer<PortState> {
   }
 
   forward(x: Tensor, state?: PortState, pass?: Pass): Mixed<PortState> {
-    refusePadding('PortBody.forward', pass)
     const { B, T } = dims('PortBody.forward x', x, 'B T D', { D: this.options.dModel })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const before = state ?? this.initialState(B)
     const within: SharedPass = { ...(pass ?? { training: false }), shared: new Map() }
     const start = this.positions(before.position)

@@ -16,8 +16,8 @@ import {
   parameter,
   type ResidualLayer,
   type Rng,
-  refusePadding,
   relu,
+  rowByRow,
   type SequenceMixer,
   type State,
   sinusoids,
@@ -99,7 +99,7 @@ export class UniversalStack extends Module implements SequenceMixer<UniversalSta
   }
 
   get traits(): MixerTraits {
-    return { ...this.block.traits, padding: false, packing: false }
+    return { ...this.block.traits, padding: true }
   }
 
   initialState(batch: number): UniversalState {
@@ -107,9 +107,10 @@ export class UniversalStack extends Module implements SequenceMixer<UniversalSta
   }
 
   forward(x: Tensor, state?: UniversalState, pass?: Pass): Mixed<UniversalState> {
-    refusePadding('UniversalStack.forward', pass)
     const { dModel: D, steps, halting } = this.config
     const { B, T } = dims('UniversalStack.forward x', x, 'B T D', { D })
+    const apart = rowByRow(this, x, state, pass)
+    if (apart !== null) return apart
     const before = state ?? this.initialState(B)
     const positions = waves(before.position, T, D)
     const none = zeros([B, T, 1])

@@ -21,8 +21,8 @@ import {
   type Rng,
   Rotary,
   type RotaryOptions,
-  refusePadding,
   rmsNorm,
+  rowByRow,
   type SequenceMixer,
   silu,
   type TokenCount,
@@ -112,7 +112,7 @@ export class Retention extends Module implements SequenceMixer<RetentionState> {
     const keyWidth = Math.trunc(dModel * expandK)
     this.rows = options.rows ?? 'plain'
     const bounded = this.rows !== 'by scores'
-    this.traits = { causal: true, padding: bounded, constantState: bounded }
+    this.traits = { causal: true, padding: true, constantState: bounded }
     this.dKey = equalParts('Retention nHeads', nHeads, 'the width of keys', keyWidth)
     this.dValue = equalParts('Retention nHeads', nHeads, 'the width of values', valueWidth)
     this.qProj = new Linear(dModel, keyWidth, rng, projection)
@@ -140,7 +140,9 @@ export class Retention extends Module implements SequenceMixer<RetentionState> {
   forward(x: Tensor, state?: RetentionState, pass?: Pass): Mixed<RetentionState> {
     const { dModel, nHeads: H } = this.options
     const { B, T } = dims('Retention.forward x', x, 'B T D', { D: dModel })
-    if (!this.traits.padding) refusePadding('Retention.forward', pass)
+    // scores of all keys have a place for each position
+    const apart = this.rows === 'by scores' ? rowByRow(this, x, state, pass) : null
+    if (apart !== null) return apart
     const before = state ?? this.initialState(B)
     const gaps = gapsOf('Retention.forward', pass, B, T)
     const { positions, next } = counted(before, gaps, B, T)

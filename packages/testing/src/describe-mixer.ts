@@ -1,4 +1,6 @@
 import {
+  detach,
+  normal,
   type Paper,
   type Pass,
   type Recorder,
@@ -8,9 +10,10 @@ import {
   sliceBatch,
   stateBytes,
   stateTensors,
+  valueAndGrads,
   watch,
 } from '@mneme/core-tensor'
-import { concat, memory, type Tensor, type Tensor2D, tensor2d, tidy } from '@tensorflow/tfjs-core'
+import { concat, memory, mul, sum, type Tensor, type Tensor2D, tensor2d, tidy, zerosLike } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { describeGradients } from './gradient-laws.js'
 import { inPieces, mixerSubject, modelSubject, read, readState, rows, type Subject, span, within } from './subject.js'
@@ -124,6 +127,7 @@ function describeSequence(subject: Subject): void {
     })
 
     describePadding(subject)
+    describeRaggedBatch(subject)
 
     test.skipIf(software)('state: the given one is unchanged and can be used again', async () => {
       await within(async () => {
@@ -220,9 +224,8 @@ function describePadding(subject: Subject): void {
         ...(mask && { mask: tensor2d([mask]) as Tensor2D }),
         ...(resets && { resets: tensor2d([resets]) as Tensor2D }),
       })
-      const { padding, packing } = model.traits
-      if (!padding) expect(() => model.forward(x, undefined, pass(fill(12, 1)))).toThrow(/expected no/)
-      if (!padding && !packing) {
+      if (!model.traits.padding) {
+        expect(() => model.forward(x, undefined, pass(fill(12, 1)))).toThrow(/expected no/)
         expect(() => model.forward(x, undefined, pass(undefined, fill(12, 0)))).toThrow(/expected no/)
         model.dispose()
         return
@@ -233,7 +236,7 @@ function describePadding(subject: Subject): void {
       const alone = model.forward(real, warm)
       const next = subject.draw(new Rng(82), 1, 2)
       const after = await read(model.forward(next, alone.state).y)
-      for (const [left, middle, right] of padding ? PADDINGS : []) {
+      for (const [left, middle, right] of PADDINGS) {
         const parts: Tensor[] = []
         if (left > 0) parts.push(span(filler, 0, left))
         parts.push(tokens[0])
@@ -253,19 +256,13 @@ function describePadding(subject: Subject): void {
           `${label}: what follows`,
         )
       }
-      if (padding) {
-        // whole calls of padding before there is any token, as the short rows of a batch begin
-        const before = model.forward(span(filler, 0, 3), undefined, pass(fill(3, 0)))
-        const first = model.forward(
-          concat([span(filler, 3, 2), tokens[0]], 1),
-          before.state,
-          pass([0, 0, ...fill(5, 1)]),
-        )
-        const expected = await read(model.forward(tokens[0]).y)
-        expectClose(await read(span(first.y, 2, 5)), expected, tolerances.forward(), 'padding before the first token')
-        const unread = [...(await read(before.y)), ...(await read(span(first.y, 0, 2)))]
-        expect(unread.every(Number.isFinite), 'outputs at padding are finite').toBe(true)
-      }
+      // whole calls of padding before there is any token, as the short rows of a batch begin
+      const before = model.forward(span(filler, 0, 3), undefined, pass(fill(3, 0)))
+      const first = model.forward(concat([span(filler, 3, 2), tokens[0]], 1), before.state, pass([0, 0, ...fill(5, 1)]))
+      const expected = await read(model.forward(tokens[0]).y)
+      expectClose(await read(span(first.y, 2, 5)), expected, tolerances.forward(), 'padding before the first token')
+      const unread = [...(await read(before.y)), ...(await read(span(first.y, 0, 2)))]
+      expect(unread.every(Number.isFinite), 'outputs at padding are finite').toBe(true)
       const packed = model.forward(
         x,
         warm,
@@ -294,6 +291,88 @@ function describePadding(subject: Subject): void {
       model.dispose()
     })
   })
+}
+
+/** Two rows of unequal length, with padding and documents at places of their own: no period of either is common to both. */
+const MASK = [
+  [0, 0, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1],
+  [1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0],
+] as const
+const RESETS = [
+  [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0],
+  [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0],
+] as const
+
+/** Places of the tokens of each document of a row. */
+function documentsOf(row: 0 | 1): number[][] {
+  const documents: number[][] = [[]]
+  for (const [t, isToken] of MASK[row].entries()) {
+    if (isToken === 0) continue
+    if (RESETS[row][t] === 1) documents.push([])
+    documents.at(-1)?.push(t)
+  }
+  return documents
+}
+
+/** Outputs, what follows, and all gradients of a padded and packed batch are those of its documents, each by itself. */
+function describeRaggedBatch(subject: Subject): void {
+  test.skipIf(software)(
+    'a padded and packed batch: as its documents run apart, gradients and the state too',
+    async () => {
+      await within(async () => {
+        const model = subject.make(1)
+        if (!model.traits.padding) return model.dispose()
+        const x = subject.draw(new Rng(83), 2, 14)
+        const next = subject.draw(new Rng(84), 2, 2)
+        const warm = detach(model.forward(subject.draw(new Rng(85), 2, 3)).state)
+        const pass: Pass = {
+          training: false,
+          mask: tensor2d(MASK.map((row) => [...row])) as Tensor2D,
+          resets: tensor2d(RESETS.map((row) => [...row])) as Tensor2D,
+        }
+        const at = (of: Tensor, row: number, places: readonly number[]): Tensor =>
+          concat(
+            places.map((t) => span(rows(of, row, 1), t, 1)),
+            1,
+          )
+        /** Outputs at tokens, row by row, then what follows each row. */
+        const batch = (): Tensor => {
+          const { y, state } = model.forward(x, warm, pass)
+          const after = model.forward(next, state).y
+          const read = ([0, 1] as const).map((row) =>
+            concat([at(y, row, documentsOf(row).flat()), rows(after, row, 1)], 1),
+          )
+          return concat(read, 1)
+        }
+        const apart = (): Tensor => {
+          const outputs: Tensor[] = []
+          for (const row of [0, 1] as const) {
+            let state: State = sliceBatch(warm, row, 1)
+            for (const [n, places] of documentsOf(row).entries()) {
+              const mixed = model.forward(at(x, row, places), n === 0 ? state : undefined)
+              outputs.push(mixed.y)
+              state = mixed.state
+            }
+            outputs.push(model.forward(rows(next, row, 1), state).y)
+          }
+          return concat(outputs, 1)
+        }
+        expectClose(await read(batch()), await read(apart()), tolerances.forward(), 'outputs')
+        const rng = new Rng(86)
+        const [weights, variables] = [normal(rng, batch().shape, 1), model.parameters().filter((v) => v.trainable)]
+        const leaves = stateTensors(warm).filter((t) => t.dtype === 'float32')
+        const slopes = (f: () => Tensor) => valueAndGrads(() => sum(mul(f(), weights)), [...variables, ...leaves]).grads
+        const [together, alone] = [slopes(batch), slopes(apart)]
+        for (const [i, expected] of alone.entries()) {
+          const name = i < variables.length ? `gradient of parameter ${i}` : `gradient of state ${i - variables.length}`
+          const like = (variables[i] ?? leaves[i - variables.length]) as Tensor
+          const values = (g: Tensor | null | undefined) => read(g ?? zerosLike(like))
+          expectClose(await values(together[i]), await values(expected), tolerances.gradient(), name)
+        }
+        model.dispose()
+      })
+    },
+  )
 }
 
 const fill = (count: number, value: number): number[] => Array<number>(count).fill(value)
