@@ -1,4 +1,5 @@
 import { concat, Tensor, type Tensor2D, zeros } from '@tensorflow/tfjs-core'
+import { hostValues } from './host-values.js'
 import type { Mixed, Pass, SequenceMixer } from './mixer.js'
 import { joined, pieceOf, type Span } from './ops/blocks.js'
 import { dims } from './shape.js'
@@ -19,8 +20,8 @@ const [PADDING, TOKEN, START] = [0, 1, 2]
  * it costs a call for each row and document, B times the calls of a batch without padding. Rows that end at the same place
  * of their segments are one state again; others are `{ byRow }`, and later calls go row by row too.
  *
- * What a pass records of row b is at `rows.b`. Mask and resets are read at once, so they have to be made of host data where
- * a backend reads late, as webgpu does.
+ * What a pass records of row b is at `rows.b`. Mask and resets are read at once: on webgpu they have to be made of host data,
+ * and to come to the mixer before any op of the caller's.
  *
  * @param width of an output, where it is not that of x
  * @throws RangeError for a mask or resets of another shape, or that cannot be read, and for a state of other rows
@@ -103,7 +104,7 @@ function valuesOf(name: string, given: Tensor | undefined, B: number, T: number)
   if (given === undefined) return undefined
   dims(`pass ${name}`, given, 'B T', { B, T })
   try {
-    return given.dataSync()
+    return hostValues(given)
   } catch (cause) {
     throw new RangeError(`pass ${name}: expected values at hand. Make it with tensor2d.`, { cause })
   }

@@ -12,6 +12,7 @@ import {
   type Tensor,
   zeros,
 } from '@tensorflow/tfjs-core'
+import { keepHostValues } from '../host-values.js'
 import type { Pass } from '../mixer.js'
 import { shifted, tokenAt } from '../ops/along-time.js'
 import { linearScan } from '../ops/linear-scan.js'
@@ -27,8 +28,13 @@ export interface Gaps {
 /** Mask and resets of a pass, checked and completed; null when every position is a plain token. */
 export function gapsOf(where: string, pass: Pass | undefined, B: number, T: number): Gaps | null {
   if (pass?.mask === undefined && pass?.resets === undefined) return null
-  if (pass.mask) dims(`${where} mask`, pass.mask, 'B T', { B, T })
-  if (pass.resets) dims(`${where} resets`, pass.resets, 'B T', { B, T })
+  for (const name of ['mask', 'resets'] as const) {
+    const given = pass[name]
+    if (given === undefined) continue
+    dims(`${where} ${name}`, given, 'B T', { B, T })
+    // layers after this one may have to know them
+    keepHostValues(given)
+  }
   const tokens = pass.mask ?? ones([B, T])
   return { tokens, starts: pass.resets ? mul(pass.resets, tokens) : zeros([B, T]) }
 }
