@@ -313,15 +313,15 @@ describe('what a pass holds', () => {
       const model = new Counting(true)
       const x = draw(9, 2, 3)
       const run = (pass: Pass, state?: State) => () => model.forward(x, state as { n: number }, pass)
-      expect(run(passOf([[1, 1, 1]]))).toThrow('pass mask: expected [B=2, T=3], got [1, 3]')
-      expect(run(passOf(undefined, [[1], [0]]))).toThrow('pass resets: expected [B=2, T=3], got [2, 1]')
+      expect(run(passOf([[1, 1, 1]]))).toThrow('mask or resets: expected [B=2, T=3], got [1, 3]')
+      expect(run(passOf(undefined, [[1], [0]]))).toThrow('mask or resets: expected [B=2, T=3], got [2, 1]')
       // made on the device, where there is one; elsewhere reading is made to fail
       const late = matMul(ones([2, 1]), ones([1, 3])) as Tensor2D
       late.dataSync = () => {
         throw new Error('not here')
       }
-      expect(run({ training: false, mask: late })).toThrow(/pass mask: expected values at hand/)
-      expect(run({ training: false }, { byRow: [{ n: 1 }] })).toThrow('expected 2 rows, got 1')
+      expect(run({ training: false, mask: late })).toThrow(/expected host data/)
+      expect(run({ training: false }, { byRow: [{ n: 1 }] })).toThrow('state byRow: expected [B=2], got [1]')
     })
   })
 })

@@ -1,12 +1,9 @@
-import { concat, Tensor, type Tensor2D, zeros } from '@tensorflow/tfjs-core'
+import { type Tensor, type Tensor2D, zeros } from '@tensorflow/tfjs-core'
 import { hostValues } from './host-values.js'
 import type { Mixed, Pass, SequenceMixer } from './mixer.js'
-import { joined, pieceOf, type Span } from './ops/blocks.js'
+import { joined, pieceOf } from './ops/blocks.js'
 import { dims } from './shape.js'
-import { type ByRow, leaves, mapState, type State, sliceBatch } from './state.js'
-
-/** What stands at a position: nothing, a token, or one that starts anew. */
-const [PADDING, TOKEN, START] = [0, 1, 2]
+import { type ByRow, joinBatch, type State, sliceBatch } from './state.js'
 
 /**
  * Padding and packed documents for a mixer that counts positions by numbers, one for all rows: each row is run alone,
@@ -34,95 +31,80 @@ export function rowByRow<S extends State>(
   width = x.shape[2] as number,
 ): Mixed<S> | null {
   const { mask, resets, tokenTypes, record, shared, ...plain } = pass ?? { training: false }
-  const rows = (state as Partial<ByRow<S>> | undefined)?.byRow
-  if (!mask && !resets && !rows) return null
+  const states = (state as Partial<ByRow> | undefined)?.byRow
+  if (!mask && !resets && !states) return null
   const [B, T] = x.shape as [number, number]
-  if (rows && rows.length !== B) throw new RangeError(`state: expected ${B} rows, got ${rows.length}.`)
-  const [tokens, starts] = [valuesOf('mask', mask, B, T), valuesOf('resets', resets, B, T)]
-  const kinds = Array.from({ length: B * T }, (_, i) => (tokens?.[i] === 0 ? PADDING : starts?.[i] ? START : TOKEN))
-  const together = !rows && kinds.every((kind, i) => kind === kinds[i % T])
-
-  const run = (unit: Span, before: S | undefined): Mixed<S> => {
-    let after = before ?? mixer.initialState(unit.size)
-    const outputs: Tensor[] = []
-    let open: Span[] = []
-    /** Runs the tokens of a document that padding may stand between. */
-    const close = (): void => {
-      const first = open[0]
-      if (first === undefined) return
-      const cut = (all: Tensor): Tensor =>
-        joined(
-          open.map((span) => pieceOf(pieceOf(all, unit, 0), span, 1)),
-          1,
-        )
-      const mixed = mixer.forward(cut(x), after, {
-        ...plain,
-        ...(tokenTypes && { tokenTypes: cut(tokenTypes) as Tensor2D }),
-        ...(record && { record: together ? record : record.at(`rows.${unit.begin}`) }),
-        // what a layer leaves of a document is found by those after it that run the same one
-        ...(shared && { shared: under(`${unit.begin}.${first.begin}.`, shared) }),
-      })
-      let begin = 0
-      for (const { begin: place, size } of open) {
-        outputs[place] = pieceOf(mixed.y, { begin, size }, 1)
-        begin += size
-      }
-      after = mixed.state
-      open = []
+  if (states) dims('state byRow', { shape: [states.length] }, 'B', { B })
+  const [tokens, starts] = [mask, resets].map((given) => given && valuesOf(given, B, T))
+  // 0 for padding, 1 for a token, 2 for one that starts anew
+  const kinds = Array.from({ length: B * T }, (_, i) => (tokens?.[i] === 0 ? 0 : starts?.[i] ? 2 : 1))
+  const together = !states && kinds.every((kind, i) => kind === kinds[i % T])
+  const size = together ? B : 1
+  const mixed = Array.from({ length: B / size }, (_, begin): Mixed<S> => {
+    const documents: number[][] = []
+    let padding = 0
+    for (let t = 0; t < T; t++) {
+      const kind = kinds[begin * T + t]
+      if (kind === 2 || (kind && documents.length === 0)) documents.push([])
+      if (kind) documents.at(-1)?.push(t)
+      else padding++
     }
-    for (let begin = 0; begin < T; ) {
-      const kind = kinds[unit.begin * T + begin]
-      let size = 1
-      while (begin + size < T && kinds[unit.begin * T + begin + size] === (kind && TOKEN)) size++
-      if (kind === START) {
-        close()
-        after = mixer.initialState(unit.size)
-      }
-      if (kind === PADDING) outputs[begin] = zeros([unit.size, size, width])
-      else open.push({ begin, size })
-      begin += size
-    }
-    close()
-    // places between the begins are not there
-    return { y: joined(outputs.flat(), 1), state: after }
-  }
-
-  if (together) return run({ begin: 0, size: B }, state)
-  const mixed = Array.from({ length: B }, (_, begin) =>
-    run({ begin, size: 1 }, rows ? rows[begin] : state && sliceBatch(state, begin, 1)),
-  )
+    const cut = (all: Tensor, places: readonly number[]): Tensor => taken(pieceOf(all, { begin, size }, 0), places)
+    let after = state ? sliceBatch(state, begin, size) : mixer.initialState(size)
+    const ys = documents.map((places) => {
+      const first = places[0] as number
+      // what a layer leaves of a document is found by those after it that run the same one
+      const at = `${begin}.${first}.`
+      const { y, state } = mixer.forward(
+        cut(x, places),
+        kinds[begin * T + first] === 2 ? mixer.initialState(size) : after,
+        {
+          ...plain,
+          ...(tokenTypes && { tokenTypes: cut(tokenTypes, places) as Tensor2D }),
+          ...(record && { record: together ? record : record.at(`rows.${begin}`) }),
+          ...(shared && {
+            shared: { get: (name) => shared.get(at + name), set: (name, value) => shared.set(at + name, value) },
+          }),
+        },
+      )
+      after = state
+      return y
+    })
+    // all tokens stand in front of all padding
+    if (padding > 0) ys.push(zeros([size, padding, width]))
+    let [token, gap] = [0, T - padding]
+    const order = kinds.slice(begin * T, begin * T + T).map((kind) => (kind ? token++ : gap++))
+    return { y: taken(joined(ys, 1), order), state: after }
+  })
+  const after = mixed.map((row) => row.state)
+  const forms = after.map((row) => JSON.stringify(row, (_, leaf) => leaf?.shape ?? leaf))
   return {
     y: joined(
-      mixed.map(({ y }) => y),
+      mixed.map((row) => row.y),
       0,
     ),
-    state: merged(mixed.map((row) => row.state)),
+    state: new Set(forms).size > 1 ? ({ byRow: after } as State as S) : joinBatch(after),
   }
 }
 
-function valuesOf(name: string, given: Tensor | undefined, B: number, T: number): ArrayLike<number> | undefined {
-  if (given === undefined) return undefined
-  dims(`pass ${name}`, given, 'B T', { B, T })
+/** What stands at those places of time, run by run. */
+function taken(x: Tensor, places: readonly number[]): Tensor {
+  const starts = places.flatMap((t, i) => (t - 1 === places[i - 1] ? [] : i))
+  const runs = starts.map((from, n) => ({
+    begin: places[from] as number,
+    size: (starts[n + 1] ?? places.length) - from,
+  }))
+  return joined(
+    runs.map((run) => pieceOf(x, run, 1)),
+    1,
+  )
+}
+
+function valuesOf(given: Tensor, B: number, T: number): ArrayLike<number> {
+  dims('mask or resets', given, 'B T', { B, T })
   try {
     return hostValues(given)
   } catch (cause) {
-    throw new RangeError(`pass ${name}: expected values at hand. Make it with tensor2d.`, { cause })
+    throw new RangeError('mask or resets: expected host data. Use tensor2d.', { cause })
   }
-}
-
-const under = (path: string, shared: NonNullable<Pass['shared']>): NonNullable<Pass['shared']> => ({
-  get: (name) => shared.get(path + name),
-  set: (name, value) => shared.set(path + name, value),
-})
-
-/** One state of all rows where they differ in nothing but values. */
-function merged<S extends State>(rows: readonly S[]): S {
-  const [first] = rows as readonly [S]
-  if (rows.length === 1) return first
-  const form = (row: S): string =>
-    Array.from(leaves(row), ([path, leaf]) => `${path} ${leaf instanceof Tensor ? `[${leaf.shape}]` : leaf}`).join()
-  const expected = form(first)
-  if (rows.some((row) => form(row) !== expected)) return { byRow: rows } as State as S
-  const found = rows.map((row) => new Map(leaves(row)))
-  return mapState(first, (_, path) => concat(found.map((row) => row.get(path) as Tensor)))
 }

@@ -1,4 +1,5 @@
-import { clone, type DataType, engine, slice, Tensor, type TypedArray, tensor, tidy, util } from '@tensorflow/tfjs-core'
+import { clone, type DataType, engine, Tensor, type TypedArray, tensor, tidy, util } from '@tensorflow/tfjs-core'
+import { joined, pieceOf } from './ops/blocks.js'
 
 /**
  * What a sequence model remembers: plain immutable data, returned and never mutated. Positions and counters are numbers
@@ -56,14 +57,21 @@ export interface ByRow<S extends State = State> {
   readonly byRow: readonly S[]
 }
 
-/** Rows `[begin, begin + size)` of the batch axis, which is the first of every tensor. */
+/** Rows `[begin, begin + size)` of the batch axis, which is the first of every tensor; all rows are the state itself. */
 export function sliceBatch<S extends State>(state: S, begin: number, size: number): S {
-  if (isTensor(state))
-    return slice(state, [begin, ...state.shape.slice(1).map(() => 0)], [size, ...state.shape.slice(1)]) as State as S
+  if (isTensor(state)) return pieceOf(state, { begin, size }, 0) as State as S
   if (state === null || typeof state === 'number') return state
   const rows = (state as Partial<ByRow>).byRow
   if (rows) return (size === 1 ? rows[begin] : { byRow: rows.slice(begin, begin + size) }) as S
   return mapItems(state, (item) => sliceBatch(item, begin, size))
+}
+
+/** Rows of states that differ in nothing but values, one behind the other. */
+export function joinBatch<S extends State>(parts: readonly S[]): S {
+  const [first] = parts as readonly [S]
+  if (isTensor(first)) return joined(parts as readonly State[] as Tensor[], 0) as State as S
+  if (first === null || typeof first === 'number') return first
+  return mapItems(first, (_, name) => joinBatch(parts.map((part) => (part as Record<string, State>)[name] as State)))
 }
 
 /** The same values, cut off from the gradient tape: where back-propagation through time is truncated. */
