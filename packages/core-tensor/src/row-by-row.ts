@@ -42,13 +42,12 @@ export function rowByRow<S extends State>(
   const size = together ? B : 1
   const mixed = Array.from({ length: B / size }, (_, begin): Mixed<S> => {
     const documents: number[][] = []
-    let padding = 0
     for (let t = 0; t < T; t++) {
       const kind = kinds[begin * T + t]
-      if (kind === 2 || (kind && documents.length === 0)) documents.push([])
-      if (kind) documents.at(-1)?.push(t)
-      else padding++
+      if (kind === 2 || (kind && !documents[0])) documents.push([t])
+      else if (kind) documents.at(-1)?.push(t)
     }
+    const padding = T - documents.flat().length
     const cut = (all: Tensor, places: readonly number[]): Tensor => taken(pieceOf(all, { begin, size }, 0), places)
     let after = state ? sliceBatch(state, begin, size) : mixer.initialState(size)
     const ys = documents.map((places) => {
@@ -105,6 +104,6 @@ function valuesOf(given: Tensor, B: number, T: number): ArrayLike<number> {
   try {
     return hostValues(given)
   } catch (cause) {
-    throw new RangeError('mask or resets: expected host data. Use tensor2d.', { cause })
+    throw new RangeError('mask or resets: expected host data.', { cause })
   }
 }
