@@ -23,7 +23,9 @@ export interface Recorder {
 
 /** Tensors under names; a `Map` is one. */
 export interface Shared {
+  /** What was left under a name; undefined for nothing. */
   get(name: string): Tensor | undefined
+  /** Leaves a tensor under a name. */
   set(name: string, value: Tensor): unknown
 }
 
