@@ -93,7 +93,7 @@ export function blockwiseAttention(heads: AttentionHeads, options: BlockwiseOpti
     })
     return found.reduce(mergedAttention)
   }
-  if (recompute && rows.length > 1) return rowByRow(heads, rows, attend)
+  if (recompute && rows.length > 1) return oneAfterOther(heads, rows, attend)
   return joinedRows(rows.map((row) => attend(row, piecesOf(row, heads))))
 }
 
@@ -114,7 +114,7 @@ const piecesOf = ({ queries, keys }: Row, { q, k, v }: Omit<AttentionHeads, 'doc
 ]
 
 /** One row after the other, of which nothing is kept but what it gives: the backward pass makes each again by itself. */
-function rowByRow({ q, k, v }: AttentionHeads, rows: readonly Row[], attend: Attend): PartialAttention {
+function oneAfterOther({ q, k, v }: AttentionHeads, rows: readonly Row[], attend: Attend): PartialAttention {
   // a custom gradient has one output: the log sum stands behind the values
   const one = (row: Row, pieces: readonly [Tensor, ...Tensor[]]): Tensor => {
     const { o, lse } = attend(row, pieces)

@@ -1,6 +1,6 @@
 import { add, mean, mul, rsqrt, square, sub, type Tensor } from '@tensorflow/tfjs-core'
 import { defineOp, type OpSheet } from '../op.js'
-import { sumOverRows } from './rms-norm.js'
+import { sumOverRows } from './rows.js'
 
 interface Inputs {
   readonly x: Tensor

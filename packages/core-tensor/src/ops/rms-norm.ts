@@ -1,5 +1,6 @@
-import { add, div, mean, mul, reshape, rsqrt, square, sub, sum, type Tensor } from '@tensorflow/tfjs-core'
+import { add, div, mean, mul, rsqrt, square, sub, sum, type Tensor } from '@tensorflow/tfjs-core'
 import { defineOp, type OpSheet } from '../op.js'
+import { sumOverRows } from './rows.js'
 
 interface Inputs {
   readonly x: Tensor
@@ -11,9 +12,6 @@ interface Attrs {
 }
 
 const inverseRms = (x: Tensor, eps: number): Tensor => rsqrt(add(mean(square(x), -1, true), eps))
-
-/** Sums over every axis but the last. */
-export const sumOverRows = (x: Tensor): Tensor => sum(reshape(x, [-1, x.shape[x.rank - 1] as number]), 0)
 
 /**
  * Root mean square normalisation over the last axis: `y = x / sqrt(mean(x^2) + eps) * weight`.
