@@ -4,6 +4,32 @@ import { legendre } from './lmu.js'
 
 const at = (rows: readonly Float64Array[], n: number, j: number): number => rows[n]?.[j] as number
 
+type Complex = readonly [re: number, im: number]
+const times = ([a, b]: Complex, [c, d]: Complex): Complex => [a * c - b * d, a * d + b * c]
+const over = ([a, b]: Complex, [c, d]: Complex): Complex => {
+  const size = c * c + d * d
+  return [(a * c + b * d) / size, (b * c - a * d) / size]
+}
+
+const rowTimes = (row: readonly number[], matrix: readonly number[][]): number[] =>
+  (matrix[0] as number[]).map((_, k) => row.reduce((sum, v, n) => sum + v * (matrix[n]?.[k] as number), 0))
+
+/** X of A X = B, by Gauss and Jordan. */
+function solved(A: readonly number[][], B: readonly number[][]): number[][] {
+  const N = A.length
+  const rows = A.map((row, n) => [...row, ...(B[n] as number[])])
+  for (let n = 0; n < N; n++) {
+    const pivot = rows[n] as number[]
+    const scale = pivot[n] as number
+    rows[n] = pivot.map((v) => v / scale)
+    for (let m = 0; m < N; m++) {
+      const factor = rows[m]?.[n] as number
+      if (m !== n) rows[m] = (rows[m] as number[]).map((v, k) => v - factor * (rows[n]?.[k] as number))
+    }
+  }
+  return rows.map((row) => row.slice(N))
+}
+
 /** The matrix of HiPPO-LegS, from what `hippoNormal` gives: its normal part, less P Pᵀ with P_n = sqrt(n + 1/2). */
 function legS(N: number): number[][] {
   const { frequencies, re, im } = hippoNormal(N)
@@ -70,6 +96,93 @@ describe('HiPPO', () => {
       const value = c.reduce((sum, v, n) => sum + v * (B[n] as number) * (P[n] as number), 0)
       expect(Math.abs(value - u(share * t)), `at ${share} of the past`).toBeLessThan(1e-4)
     }
+  })
+
+  test('diagonal plus rank one: the kernel of S4 by its generating function is that of dense powers', () => {
+    const [N, L, dt] = [4, 16, 0.3]
+    const { frequencies, re, im } = hippoNormal(N)
+    const A = legS(N)
+    const B = Array.from({ length: N }, (_, n) => Math.sqrt(2 * n + 1))
+    const P = Array.from({ length: N }, (_, n) => Math.sqrt(n + 0.5))
+    const C = [0.7, -1.1, 0.4, 0.9]
+    // bilinear steps, whose powers are the kernel
+    const half = (sign: number): number[][] =>
+      A.map((row, n) => row.map((a, k) => (n === k ? 1 : 0) + (sign * dt * a) / 2))
+    const step = solved(half(-1), half(1))
+    const input = solved(
+      half(-1),
+      B.map((b) => [dt * b]),
+    ).map(([b]) => b as number)
+    const read = [C]
+    for (let l = 0; l < L; l++) read.push(rowTimes(read[l] as number[], step))
+    const kernel = read.slice(0, L).map((row) => row.reduce((sum, c, n) => sum + c * (input[n] as number), 0))
+    // C (I − Ā^L), since the function has the first L powers only
+    const cut = C.map((c, n) => c - (read[L]?.[n] as number))
+
+    // one eigenvector of each pair; the other is its conjugate
+    const parts = [1, -1].flatMap((sign) =>
+      Array.from(frequencies, (frequency, j) => {
+        const along = (x: readonly number[], turn: number): Complex => [
+          x.reduce((sum, v, n) => sum + v * at(re, n, j), 0),
+          turn * sign * x.reduce((sum, v, n) => sum + v * at(im, n, j), 0),
+        ]
+        return { lambda: [-0.5, sign * frequency] as Complex, b: along(B, -1), p: along(P, -1), c: along(cut, 1) }
+      }),
+    )
+    const found = Array.from({ length: L }, () => 0)
+    for (let k = 0; k < L; k++) {
+      const angle = (-2 * Math.PI * k) / L
+      const z: Complex = [Math.cos(angle), Math.sin(angle)]
+      // both sides of the resolvent times 1 + z, which is 0 at z = −1
+      const g: Complex = [1 + z[0], z[1]]
+      const resolvent = parts.map(({ lambda }) => {
+        const [x, y] = times(g, lambda)
+        return over([1, 0], [(2 / dt) * (1 - z[0]) - x, (-2 / dt) * z[1] - y])
+      })
+      const through = (
+        left: (part: (typeof parts)[0]) => Complex,
+        right: (part: (typeof parts)[0]) => Complex,
+      ): Complex =>
+        parts.reduce<Complex>(
+          (sum, part, j) => {
+            const [x, y] = times(times(left(part), resolvent[j] as Complex), right(part))
+            return [sum[0] + x, sum[1] + y]
+          },
+          [0, 0],
+        )
+      const conjugate = ([x, y]: Complex): Complex => [x, -y]
+      const pp = times(
+        g,
+        through(
+          ({ p }) => conjugate(p),
+          ({ p }) => p,
+        ),
+      )
+      const rest = over(
+        times(
+          times(
+            g,
+            through(
+              ({ c }) => c,
+              ({ p }) => p,
+            ),
+          ),
+          through(
+            ({ p }) => conjugate(p),
+            ({ b }) => b,
+          ),
+        ),
+        [1 + pp[0], pp[1]],
+      )
+      const whole = through(
+        ({ c }) => c,
+        ({ b }) => b,
+      )
+      const value: Complex = [2 * (whole[0] - rest[0]), 2 * (whole[1] - rest[1])]
+      for (let l = 0; l < L; l++)
+        found[l] = (found[l] as number) + times(value, [Math.cos(angle * l), -Math.sin(angle * l)])[0] / L
+    }
+    for (let l = 0; l < L; l++) expect(found[l], `K_${l}`).toBeCloseTo(kernel[l] as number, 10)
   })
 
   test('an odd number of states is refused', () => {
