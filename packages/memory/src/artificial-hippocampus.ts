@@ -1,11 +1,11 @@
 import {
   dims,
   extended,
-  Linear,
+  HeadMaps,
   type LinearOptions,
   type Mixed,
   type MixerTraits,
-  Module,
+  type Module,
   type Pass,
   type Rng,
   Rotary,
@@ -15,7 +15,6 @@ import {
   type SequenceMixer,
   type State,
   softmaxAttention,
-  timesOf,
 } from '@mneme/core-tensor'
 import { add, concat, pad, reshape, slice, type Tensor, tensor1d, zeros } from '@tensorflow/tfjs-core'
 
@@ -84,12 +83,8 @@ export interface ArtificialHippocampusState {
  * State: keys and values of at most W tokens, `[B, W, G, K]`, and the compressor's, constant in T. Time O(T W H K) and that of the compressor.
  * Paper: Fang et al. 2025, arXiv:2510.07318, section 3.
  */
-export class ArtificialHippocampus extends Module implements SequenceMixer<ArtificialHippocampusState> {
+export class ArtificialHippocampus extends HeadMaps implements SequenceMixer<ArtificialHippocampusState> {
   readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
-  readonly qProj: Linear
-  readonly kProj: Linear
-  readonly vProj: Linear
-  readonly oProj: Linear
   private readonly rotary: Rotary | null
 
   constructor(
@@ -97,18 +92,13 @@ export class ArtificialHippocampus extends Module implements SequenceMixer<Artif
     private readonly options: ArtificialHippocampusOptions,
     rng: Rng,
   ) {
-    super()
-    const { dModel, nHeads, nKvHeads, dHead, window, sinks, rotary, projection = { bias: false } } = options
-    timesOf('ArtificialHippocampus nHeads', nHeads, 'nKvHeads', nKvHeads)
+    super('ArtificialHippocampus', options, rng)
+    const { window, sinks, rotary } = options
     if (!(sinks >= 0 && window > sinks)) {
       throw new RangeError(
         `ArtificialHippocampus window: expected more than the sinks, of which there are ${sinks}, got ${window}.`,
       )
     }
-    this.qProj = new Linear(dModel, nHeads * dHead, rng, projection)
-    this.kProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
-    this.vProj = new Linear(dModel, nKvHeads * dHead, rng, projection)
-    this.oProj = new Linear(nHeads * dHead, dModel, rng, projection)
     this.rotary = rotary === null ? null : new Rotary(rotary)
   }
 
@@ -118,16 +108,15 @@ export class ArtificialHippocampus extends Module implements SequenceMixer<Artif
   }
 
   forward(x: Tensor, state?: ArtificialHippocampusState, pass?: Pass): Mixed<ArtificialHippocampusState> {
-    const { dModel, nHeads, nKvHeads, dHead, window, sinks } = this.options
+    const { dModel, window, sinks } = this.options
     const { B, T } = dims('ArtificialHippocampus.forward x', x, 'B T D', { D: dModel })
     const apart = rowByRow(this, x, state, pass)
     if (apart !== null) return apart
     const before = state ?? this.initialState(B)
-    const split = (projected: Tensor, heads: number): Tensor => reshape(projected, [B, T, heads, dHead])
     const turn = (heads: Tensor): Tensor => this.rotary?.forward(heads, before.position) ?? heads
-    const q = turn(split(this.qProj.forward(x), nHeads))
-    const keys = extended(before.keys, turn(split(this.kProj.forward(x), nKvHeads)))
-    const values = extended(before.values, split(this.vProj.forward(x), nKvHeads))
+    const q = turn(this.heads(this.qProj, x))
+    const keys = extended(before.keys, turn(this.heads(this.kProj, x)))
+    const values = extended(before.values, this.heads(this.vProj, x))
     const gates = this.compressor.gateWidth === 0 ? null : extended(before.gates, this.compressor.gates(x))
     const local = softmaxAttention({ q, k: keys, v: values }, { causal: true, window: window - sinks, sinks })
     const leaving = {
@@ -141,7 +130,7 @@ export class ArtificialHippocampus extends Module implements SequenceMixer<Artif
     const read = this.compressor.forward(leaving, before.compressed, pass)
     pass?.record?.record('read', read.y)
     return {
-      y: this.oProj.forward(reshape(add(local.o, read.y), [B, T, nHeads * dHead])),
+      y: this.fromHeads(add(local.o, read.y)),
       state: {
         keys: this.kept(keys),
         values: this.kept(values),

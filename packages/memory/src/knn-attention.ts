@@ -4,11 +4,10 @@ import {
   detach,
   dims,
   extended,
-  Linear,
+  HeadMaps,
   type LinearOptions,
   type Mixed,
   type MixerTraits,
-  Module,
   type Pass,
   parameter,
   pieceOf,
@@ -70,12 +69,8 @@ export interface KnnAttentionState {
  * Paper: Wu et al. 2022, arXiv:2203.08913, section 3.
  * Differs: stored and recent keys share one softmax, as in the common port; the paper gates two.
  */
-export class KnnAttention extends Module implements SequenceMixer<KnnAttentionState> {
+export class KnnAttention extends HeadMaps implements SequenceMixer<KnnAttentionState> {
   readonly traits: MixerTraits
-  readonly qProj: Linear
-  readonly kProj: Linear
-  readonly vProj: Linear
-  readonly oProj: Linear
   /** τ */
   readonly logTemperature: Variable
   private readonly memory: KnnMemory
@@ -84,15 +79,11 @@ export class KnnAttention extends Module implements SequenceMixer<KnnAttentionSt
     private readonly options: KnnAttentionOptions,
     rng: Rng,
   ) {
-    super()
-    const { dModel: D, nHeads: H, dHead: K, segment, temperature, projection = { bias: false } } = options
+    super('KnnAttention', { ...options, nKvHeads: 1 }, rng)
+    const { nHeads: H, segment, temperature } = options
     wholeNumber('KnnAttention segment', segment, 'tokens')
     this.traits = { causal: true, padding: true, constantState: true, backprop: segment }
     this.memory = new KnnMemory(options)
-    this.qProj = new Linear(D, H * K, rng, projection)
-    this.kProj = new Linear(D, K, rng, projection)
-    this.vProj = new Linear(D, K, rng, projection)
-    this.oProj = new Linear(H * K, D, rng, projection)
     this.logTemperature = parameter(constant([H], Math.log(temperature)))
   }
 
@@ -101,12 +92,12 @@ export class KnnAttention extends Module implements SequenceMixer<KnnAttentionSt
   }
 
   forward(x: Tensor, state?: KnnAttentionState, pass?: Pass): Mixed<KnnAttentionState> {
-    const { dModel, nHeads: H, dHead: K, segment } = this.options
-    const { B, T } = dims('KnnAttention.forward x', x, 'B T D', { D: dModel })
+    const { dModel, segment } = this.options
+    const { T } = dims('KnnAttention.forward x', x, 'B T D', { D: dModel })
     const apart = rowByRow(this, x, state, pass)
     if (apart !== null) return apart
     // [B, H T, K]: queries of all heads ask the one head of keys
-    const q = transpose(unitLength(reshape(this.qProj.forward(x), [B, T, H, K])), [0, 2, 1, 3])
+    const q = transpose(unitLength(this.heads(this.qProj, x)), [0, 2, 1, 3])
     const [k, v] = [unitLength(this.kProj.forward(x)), this.vProj.forward(x)]
     const left = ({ filled }: KnnAttentionState): number => segment - filled
     const start = state ?? this.initialState()
@@ -119,10 +110,10 @@ export class KnnAttention extends Module implements SequenceMixer<KnnAttentionSt
       }
       return { y: this.attend(pieceOf(q, tokens, 2), open), state: open.filled === segment ? this.closed(open) : open }
     })
-    return { y: this.oProj.forward(y), state: after }
+    return { y: this.fromHeads(y), state: after }
   }
 
-  /** Queries `[B, H, T, K]` of the newest tokens to `[B, T, H K]`. */
+  /** Queries `[B, H, T, K]` of the newest tokens to `[B, T, H, K]`. */
   private attend(q: Tensor, { stored, keys, values }: Open): Tensor {
     const [B, H, T, K] = q.shape as [number, number, number, number]
     const J = keys.shape[1] as number
@@ -131,14 +122,14 @@ export class KnnAttention extends Module implements SequenceMixer<KnnAttentionSt
     const recent = reshape(matMul(asked, keys, false, true), [B, H, T, J])
     const local = add(mul(recent, temperature), future(T, J))
     const found = this.memory.nearest(stored, asked)
-    if (found === null) return joinedHeads(matMul(reshape(softmax(local), [B, H * T, J]), values), [B, H, T, K])
+    if (found === null) return tokensFirst(matMul(reshape(softmax(local), [B, H * T, J]), values), [B, H, T, K])
     const n = found.keys.shape[2] as number
     const cosines = matMul(found.keys, reshape(asked, [B, H * T, K, 1]))
     const scores = concat([mul(reshape(cosines, [B, H, T, n]), temperature), local], 3)
     const weights = reshape(softmax(scores), [B, H * T, n + J])
     const far = matMul(reshape(slice(weights, [0, 0, 0], [-1, -1, n]), [B, H * T, 1, n]), found.values)
     const near = matMul(slice(weights, [0, 0, n], [-1, -1, J]), values)
-    return joinedHeads(add(near, reshape(far, [B, H * T, K])), [B, H, T, K])
+    return tokensFirst(add(near, reshape(far, [B, H * T, K])), [B, H, T, K])
   }
 
   /** Ends the segment: what the window does not hold goes to the store. */
@@ -179,7 +170,7 @@ function future(T: number, J: number): Tensor {
   return tensor2d(values, [T, J])
 }
 
-/** `[B, H T, K]` to `[B, T, H K]`. */
-function joinedHeads(x: Tensor, [B, H, T, K]: readonly [number, number, number, number]): Tensor {
-  return reshape(transpose(reshape(x, [B, H, T, K]), [0, 2, 1, 3]), [B, T, H * K])
+/** `[B, H T, K]` to `[B, T, H, K]`. */
+function tokensFirst(x: Tensor, [B, H, T, K]: readonly [number, number, number, number]): Tensor {
+  return transpose(reshape(x, [B, H, T, K]), [0, 2, 1, 3])
 }
