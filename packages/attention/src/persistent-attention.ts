@@ -61,7 +61,7 @@ export type PersistentState = {
  * the span is fixed. Where there is nothing to see, the first token without slots, nothing is read.
  */
 export class PersistentAttention extends HeadMaps implements SequenceMixer<PersistentState> {
-  readonly traits: MixerTraits = { causal: true, padding: false, constantState: true }
+  readonly traits: MixerTraits = { causal: true, padding: true, constantState: true }
   /** P, `[H, N, K]`; null without slots. */
   readonly slotKeys: Variable | null
   /** R, `[H, N, K]` */

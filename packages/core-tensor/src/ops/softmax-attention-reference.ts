@@ -103,10 +103,10 @@ export function reference(inputs: AttentionInputs, attrs: AttentionAttrs): Atten
     const piece = { queries, keys: seen(queries, T, S, attrs), position: S - T + queries.begin }
     const parts = partsOf(inputs, piece)
     const names = Object.keys(parts)
-    return recomputed(
-      (...given) => attended(Object.fromEntries(names.map((name, n) => [name, given[n]])) as never, attrs, piece),
-      Object.values(parts),
-    )
+    const run = (...given: Tensor[]): Tensor =>
+      attended(Object.fromEntries(names.map((name, n) => [name, given[n]])) as never, attrs, piece)
+    // one piece is all there is: the op itself keeps nothing of it
+    return queries.size === T ? run(...Object.values(parts)) : recomputed(run, Object.values(parts))
   })
   const whole = joined(pieces, 1)
   const V = (whole.shape[3] as number) - 1
