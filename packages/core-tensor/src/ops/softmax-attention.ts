@@ -20,7 +20,8 @@ import {
  * attention; causal only). `sinkLogits` `[H]` join the denominator, and so lse: where parts are merged by lse, one of
  * them has the sinks. `keyMask` `[B, S]`; documents `[B, T]` and `[B, S]`.
  *
- * Time O(B H T S (K + V)), less what causality and window leave out by whole blocks; memory that of inputs and outputs.
+ * Time O(B H T S (K + V)), less what causality and window leave out by whole blocks; memory that of inputs and outputs, of
+ * the reference also the scores of `block` queries, B H S a query.
  * Source: Dao et al. 2022, arXiv:2205.14135, algorithms 1 and 4; grouped queries: Ainslie et al. 2023, arXiv:2305.13245;
  * slopes: Press et al. 2021, arXiv:2108.12409; distance table: Raffel et al. 2019, arXiv:1910.10683; forget gate: Lin et
  * al. 2025, arXiv:2503.02130, section 3; first keys kept: Xiao et al. 2023, arXiv:2309.17453.
