@@ -184,11 +184,11 @@ export function tile(a: usize, b: usize, stride: usize, c: usize, cRow: usize, d
 }
 
 /**
- * The same for c[6, 8] and a panel of A of 8 rows, of which 6 count. Its 12 accumulators hide the latency of
- * multiply-add, as 8 do not, and leave room for 2 vectors of B and 1 of A: all 15 registers that V8 has to give. It
- * would move the loads of all rows to the front, and spill, so a way out that is never taken stands after each row; sums
- * are loaded before the loop, since what comes after it counts too. Without either it spills, and `npm run bench matMul`
- * prints half the rate.
+ * The same for c[6, 8] and a panel of A of 8 rows, of which 6 count; depth at least 1. Its 12 accumulators hide the
+ * latency of multiply-add, as 8 do not, and leave room for 2 vectors of B and 1 of A: all 15 registers that V8 has to
+ * give. It would move the loads of all rows to the front, and spill, so a way out that is never taken stands after each
+ * row; sums are loaded before the loop, since what comes after it counts too. Without either it spills, and
+ * `npm run bench matMul` prints half the rate.
  */
 function tallTile(a: usize, b: usize, stride: usize, c: usize, cRow: usize, depth: i32, accumulate: bool): void {
   let c00 = f32x4.splat(0)
