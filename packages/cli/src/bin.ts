@@ -1,22 +1,6 @@
 #!/usr/bin/env node
-import { SafetensorsError } from '@mneme/core-tensor/io/safetensors'
 import { program } from './main.js'
-import { UsageError } from './settings.js'
-import { exitCodes } from './train-command.js'
-
-/** Mistakes of the caller are told in a sentence; anything else keeps its stack. */
-function report(error: unknown): number {
-  if (error instanceof UsageError) {
-    process.stderr.write(`${error.message}\n`)
-    return exitCodes.usage
-  }
-  if (error instanceof RangeError || error instanceof TypeError || error instanceof SafetensorsError) {
-    process.stderr.write(`${error.message}\n`)
-    return exitCodes.usage
-  }
-  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
-  return 1
-}
+import { report } from './report.js'
 
 let code = 0
 try {
@@ -24,6 +8,10 @@ try {
     code = result
   }).parseAsync()
 } catch (error) {
-  if ((error as { code?: string }).code?.startsWith('commander.') !== true) code = report(error)
+  if ((error as { code?: string }).code?.startsWith('commander.') !== true) {
+    const told = report(error)
+    process.stderr.write(`${told.text}\n`)
+    code = told.code
+  }
 }
 process.exit(code)

@@ -1,8 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { program } from './main.js'
+import { report } from './report.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'mneme-usage-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -60,5 +62,21 @@ describe('what cannot be run is said, with its remedy', () => {
   test('tables that could not be written, before anything is timed', async () => {
     const told = await refusal('bench', '--write', join(folder, 'none', 'tables.md'))
     expect(told).toMatch(/--write .*: expected a file in a folder that exists/)
+  })
+})
+
+describe('what is printed of an error', () => {
+  test('what the system refuses is told in a sentence, of its own or as the cause of another', async () => {
+    const refused = await readFile(join(folder, 'none')).catch((error: Error) => error)
+    expect(report(refused)).toEqual({ text: (refused as Error).message, code: 1 })
+    expect(report(new Error('could not write it.', { cause: refused }))).toEqual({
+      text: 'could not write it.',
+      code: 1,
+    })
+  })
+
+  test('a mistake of the caller is told in a sentence, and a fault of ours keeps its stack', () => {
+    expect(report(new RangeError('expected 1, got 2.'))).toEqual({ text: 'expected 1, got 2.', code: 2 })
+    expect(report(new Error('ours', { cause: new Error('deeper') })).text).toMatch(/Error: ours\n {4}at /)
   })
 })
