@@ -3,6 +3,7 @@ import {
   detach,
   dims,
   extended,
+  joined,
   type LayerParts,
   Linear,
   type LinearOptions,
@@ -19,7 +20,7 @@ import {
   type State,
   softmaxAttention,
 } from '@mneme/core-tensor'
-import { concat, pad, reshape, slice, type Tensor, zeros } from '@tensorflow/tfjs-core'
+import { pad, reshape, slice, type Tensor, zeros } from '@tensorflow/tfjs-core'
 import { T5Bias } from './position-bias.js'
 import type { KeysAndValues, RecurrentVectors } from './recurrent-vectors.js'
 import { Similarity, type SimilarityKind } from './similarity.js'
@@ -122,7 +123,7 @@ export class BlockAttention extends Module implements SequenceMixer<BlockCache> 
       const shared = (kind: string): Tensor => pass?.shared?.get(`${kind}.${reads[n]}`) as Tensor
       found.push(reader.forward(x, { keys: shared('keys'), values: shared('values') }))
     }
-    const o = found.length === 1 ? (found[0] as Tensor) : concat(found, 2)
+    const o = joined(found, 2)
     return { y: this.oProj.forward(reshape(o, [B, T, -1])), state: { keys, values } }
   }
 

@@ -1,4 +1,4 @@
-import { stopGradient } from '@mneme/core-tensor'
+import { bySegments, type Mixed, pieceOf, stopGradient } from '@mneme/core-tensor'
 import {
   add,
   cast,
@@ -24,24 +24,40 @@ import {
 import type { CacheRule } from './cache-policy.js'
 import type { KvCache } from './key-cache.js'
 
-export interface ScoreAttrs {
+/** How attention scores its keys, as the options of SoftmaxAttention. */
+export interface Scores {
   readonly scale: number
   readonly softCap: number
   readonly sinkLogits: Tensor | null
+}
+
+/** What attention gives, with its queries `[B, T, H, K]`, turned as the keys are. */
+export interface Attended extends Mixed<KvCache> {
+  readonly queries: Tensor
+}
+export type Attend = (x: Tensor, state: KvCache) => Attended
+
+/** Attention over x `[B, T, D]` in the chunks of a rule, which reduces the cache after each. */
+export function evicting(rule: CacheRule, x: Tensor, state: KvCache, attend: Attend, scores: Scores): Mixed<KvCache> {
+  const left = ({ position }: KvCache): number => rule.chunk - (position % rule.chunk)
+  return bySegments(x.shape[1] as number, state, left, (tokens, before) => {
+    const { y, state: cache, queries } = attend(pieceOf(x, tokens, 1), before)
+    return { y, state: evicted(rule, cache, queries, scores) }
+  })
 }
 
 /**
  * The weight that queries give each key, summed over the queries of a key head: of the newest query, or of all of them.
  * q `[B, T, H, K]` are the newest of the keys `[B, S, G, K]`; returns `[B, G, S]`. No gradient passes.
  */
-function keyWeights(q: Tensor, keys: Tensor, all: boolean, { scale, softCap, sinkLogits }: ScoreAttrs): Tensor {
+function keyWeights(q: Tensor, keys: Tensor, all: boolean, { scale, softCap, sinkLogits }: Scores): Tensor {
   const [B, T, H, K] = q.shape as [number, number, number, number]
   const [, S, G] = keys.shape as [number, number, number]
   const t = all ? T : 1
   const queries = slice(stopGradient(q), [0, T - t, 0, 0], [B, t, H, K])
   const rows = reshape(transpose(queries, [0, 2, 1, 3]), [B * G, (H / G) * t, K])
   const columns = reshape(transpose(stopGradient(keys), [0, 2, 1, 3]), [B * G, S, K])
-  const raw = reshape(mul(matMul(rows, columns, false, true), scale), [B, H, t, S])
+  const raw = reshape(mul(matMul(rows, columns, false, true), scale || K ** -0.5), [B, H, t, S])
   const capped = softCap > 0 ? mul(tanh(div(raw, softCap)), softCap) : raw
   // query i of the t newest keys sees all but those after it
   const ahead = sub(reshape(range(0, S), [1, S]), reshape(range(S - t, S), [t, 1]))
@@ -55,17 +71,16 @@ function keyWeights(q: Tensor, keys: Tensor, all: boolean, { scale, softCap, sin
 }
 
 /** The cache after a piece of a chunk: its usage added up, and at the end of a chunk no longer than the policy allows. */
-export function evicted(
+function evicted(
   { capacity, chunk, weighs, kept }: CacheRule,
   cache: KvCache,
-  usage: Tensor | null,
   queries: Tensor,
-  attrs: ScoreAttrs,
+  scores: Scores,
 ): KvCache {
   const [keys, values] = [cache.keys as Tensor, cache.values as Tensor]
   const S = keys.shape[1] as number
-  const weigh = (all: boolean): Tensor => keyWeights(queries, keys, all, attrs)
-  const total = weighs === 'all' ? accumulated(usage, byKey(weigh(true))) : null
+  const weigh = (all: boolean): Tensor => keyWeights(queries, keys, all, scores)
+  const total = weighs === 'all' ? accumulated(cache.usage, byKey(weigh(true))) : null
   if (cache.position % chunk !== 0 || S <= capacity) return { ...cache, usage: total }
   const weights = total === null ? (weighs === 'newest' ? weigh(false) : null) : byHead(total)
   const places = stopGradient(kept(S, weights))

@@ -4,7 +4,7 @@ import { expectClose } from '@mneme/testing/tolerance'
 import { fill, type Tensor, tensor } from '@tensorflow/tfjs-core'
 import { describe, expect, test } from 'vitest'
 import { type CachePolicy, fullCache, heavyHitterCache, sinkCache, tovaCache, windowCache } from './cache-policy.js'
-import { alibiSlopes, T5Bias, t5Buckets } from './position-bias.js'
+import { Alibi, alibiSlopes, T5Bias, t5Buckets } from './position-bias.js'
 import { SoftmaxAttention, type SoftmaxAttentionOptions } from './softmax-attention.js'
 
 const D = 8
@@ -120,9 +120,9 @@ describe('cache policies', () => {
     const make = (extra: Partial<SoftmaxAttentionOptions>) => () =>
       new SoftmaxAttention({ ...options, ...extra }, new Rng(0))
     expect(make({ cache: fullCache, window: 3 })).toThrow(/expected no window/)
-    expect(make({ cache: fullCache, distanceBias: 'alibi' })).toThrow(/no distance bias/)
+    expect(make({ cache: fullCache, distanceBias: new Alibi(4) })).toThrow(/no distance bias/)
     expect(make({ sinks: 2 })).toThrow(/expected a window/)
-    expect(make({ sinks: 2, window: 3, distanceBias: 'alibi' })).toThrow(/no distance bias/)
+    expect(make({ sinks: 2, window: 3, distanceBias: new Alibi(4) })).toThrow(/no distance bias/)
     expect(() => tovaCache(0)).toThrow(/capacity: expected .* got 0/)
     expect(() => sinkCache(3, 2)).toThrow(/first: expected 0 to capacity = 2, got 3/)
     expect(() => windowCache(2, 0.5)).toThrow(/chunk: expected .* got 0.5/)

@@ -1,4 +1,4 @@
-import { wholeNumber } from '@mneme/core-tensor'
+import { type Mixed, wholeNumber } from '@mneme/core-tensor'
 import {
   concat,
   fill,
@@ -13,7 +13,7 @@ import {
   type Tensor,
   topk,
 } from '@tensorflow/tfjs-core'
-import { evicted, type ScoreAttrs } from './cache-eviction.js'
+import { type Attend, evicting, type Scores } from './cache-eviction.js'
 import type { KvCache } from './key-cache.js'
 
 /** Which keys a full cache gives up. Keys keep the positions that they were turned to. */
@@ -33,13 +33,44 @@ export interface CacheRule {
 
 /** A rule with what carries it out. */
 export interface CachePolicy extends CacheRule {
-  /** The cache after the queries `[B, T, H, K]` of its newest keys: no longer than the rule allows, at the end of a chunk. */
-  reduced(cache: KvCache, usage: Tensor | null, queries: Tensor, attrs: ScoreAttrs): KvCache
+  /** Attention over x `[B, T, D]` chunk by chunk; at the end of each the keys are given up that the rule does not keep. */
+  through(x: Tensor, state: KvCache, attend: Attend, scores: Scores): Mixed<KvCache>
+  /** Numbers that a row keeps for each key head after `length` tokens, keys and values `dHead` wide. */
+  numbersHeld(length: number, dHead: number): number
+  /** @throws RangeError for options of `where` that need keys which it may have given up */
+  check(where: string, options: Beside): void
+}
+
+/** What a policy cannot stand beside. */
+interface Beside {
+  readonly window: number
+  readonly distanceBias?: object | null
+  readonly valueResidual?: object | null
 }
 
 /** A policy of one's own. */
 export function cachePolicy(rule: CacheRule): CachePolicy {
-  return { ...rule, reduced: (cache, usage, queries, attrs) => evicted(rule, cache, usage, queries, attrs) }
+  const { capacity, chunk, weighs } = rule
+  return {
+    ...rule,
+    through: (x, state, attend, scores) => evicting(rule, x, state, attend, scores),
+    numbersHeld(length, dHead) {
+      const open = length % chunk
+      return (2 * dHead + (weighs === 'all' ? 1 : 0)) * (Math.min(length - open, capacity) + open)
+    },
+    check,
+  }
+}
+
+function check(where: string, { window, distanceBias, valueResidual }: Beside): void {
+  if (valueResidual) {
+    throw new RangeError(`${where} cache: expected no values of another layer, whose keys a policy may have given up.`)
+  }
+  if (window > 0 || distanceBias) {
+    throw new RangeError(
+      `${where} cache: expected no window and no distance bias, which count keys that a policy may have given up. Use windowCache or rotary positions.`,
+    )
+  }
 }
 
 /** Every key stays. */

@@ -33,10 +33,10 @@ const pointwise = (features: (x: Tensor) => Tensor): FeatureMap => ({
 })
 
 /** x + 1 above 0, e^x below. Katharopoulos et al. 2020, arXiv:2006.16236, section 3.2. */
-export const eluFeatures: FeatureMap = pointwise(eluPlusOne)
+export const eluFeatures: FeatureMap = /* @__PURE__ */ pointwise(eluPlusOne)
 
 /** max(x, 0): features may all vanish, and then so does the weight. */
-export const reluFeatures: FeatureMap = pointwise(relu)
+export const reluFeatures: FeatureMap = /* @__PURE__ */ pointwise(relu)
 
 /**
  * Second-order Taylor series of e^(q·k/√K): products are 1 + s + s²/2, s = q·k/√K, which is never below 1/2.

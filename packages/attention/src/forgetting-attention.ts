@@ -22,9 +22,10 @@ import {
   type State,
   softmaxAttention,
   timesOf,
+  turnedAt,
 } from '@mneme/core-tensor'
 import { add, mul, ones, reshape, sigmoid, sub, type Tensor, tensor1d, type Variable } from '@tensorflow/tfjs-core'
-import { emptyCache, type KvCache, placement, turned } from './key-cache.js'
+import { emptyCache, type KvCache, placement } from './key-cache.js'
 
 /** Where forget gates come from: the token, a learned value a head, or a fixed one. */
 export type ForgetGate =
@@ -133,7 +134,7 @@ export class ForgettingAttention extends Module implements SequenceMixer<Forgett
     const v = this.shifted(this.vShift, this.vProj.forward(x), x, before.vLast, gaps)
     const normed = (norm: RMSNorm | null, y: Tensor): Tensor => (norm === null ? y : norm.forward(y))
     const turn = (y: Tensor, heads: number): Tensor =>
-      turned(this.rotary, reshape(y, [B, T, heads, K]), before.cache.position, place)
+      turnedAt(this.rotary, reshape(y, [B, T, heads, K]), before.cache.position, place.positions)
     const keys = extended(before.cache.keys, turn(normed(this.kNorm, k.y), G))
     const values = extended(before.cache.values, reshape(v.y, [B, T, G, K]))
     const logForget = extended(before.logForget, atTokens(this.logGates(x), gaps))

@@ -1,4 +1,4 @@
-import { extended, type Gaps, type Rotary, type State, turnedAt } from '@mneme/core-tensor'
+import { extended, type Gaps, type State } from '@mneme/core-tensor'
 import { add, cast, cumsum, fill, maximum, mul, ones, reshape, slice, sub, type Tensor } from '@tensorflow/tfjs-core'
 
 /** Keys and values so far. What a query may see is kept with them as document numbers, once padding or packing appears. */
@@ -61,9 +61,4 @@ export function placement(state: KvCache, gaps: Gaps | null, B: number, T: numbe
     inputs: { queryDocuments, keyDocuments },
     next: { documents: keyDocuments, document: last(current), rowPositions: last(counted) },
   }
-}
-
-/** Heads `[B, T, H, K]` turned to where their tokens stand; as they are without rotary positions. */
-export function turned(rotary: Rotary | null, heads: Tensor, position: number, { positions }: Placement): Tensor {
-  return turnedAt(rotary, heads, position, positions)
 }

@@ -12,6 +12,25 @@ export function alibiSlopes(nHeads: number): number[] {
   return [...powers(below), ...between.slice(0, nHeads - below)]
 }
 
+/** Scores that go by the distance of a key, as inputs of `softmaxAttention`. */
+export interface DistanceBias {
+  inputs(): { readonly slopes: Tensor } | { readonly relativeBias: Tensor }
+}
+
+/** Scores fall by a fixed slope for each head and token of distance: `alibiSlopes`. */
+export class Alibi implements DistanceBias {
+  private readonly slopes: readonly number[]
+
+  constructor(nHeads: number) {
+    this.slopes = alibiSlopes(nHeads)
+  }
+
+  /** Slopes, `[H]`. */
+  inputs(): { readonly slopes: Tensor } {
+    return { slopes: tensor1d([...this.slopes]) }
+  }
+}
+
 export interface T5BiasOptions {
   readonly nHeads: number
   readonly buckets: number
@@ -41,7 +60,7 @@ export function t5Buckets(buckets: number, maxDistance: number): number[] {
  * it share the bucket of distance 0.
  * Raffel et al. 2019, arXiv:1910.10683, section 2.1.
  */
-export class T5Bias extends Module {
+export class T5Bias extends Module implements DistanceBias {
   readonly weight: Variable
   private readonly before: readonly number[]
   private readonly after: readonly number[]
@@ -51,6 +70,11 @@ export class T5Bias extends Module {
     this.weight = parameter(normal(rng, [buckets, nHeads], 1))
     this.before = t5Buckets(bothWays ? buckets / 2 : buckets, maxDistance)
     this.after = this.before.slice(1).map((bucket) => (bothWays ? buckets / 2 + bucket : 0))
+  }
+
+  /** Its table, `[H, R]`. */
+  inputs(): { readonly relativeBias: Tensor } {
+    return { relativeBias: this.table() }
   }
 
   /** Bias of every distance from 0 on, `[H, R]`; the last column is that of all greater ones. */

@@ -1,4 +1,4 @@
-import { differentiation, pieceOf, type Span, softmaxAttention, spans, wholeNumber } from '@mneme/core-tensor'
+import { differentiation, joined, pieceOf, type Span, softmaxAttention, spans, wholeNumber } from '@mneme/core-tensor'
 import {
   add,
   concat,
@@ -159,7 +159,7 @@ function oneAfterOther({ q, k, v }: AttentionHeads, rows: readonly Row[], attend
 
 /** `total` with pieces that follow each other, put together, added to its first tokens. */
 function addedInFront(total: Tensor, pieces: readonly Tensor[]): Tensor {
-  const front = pieces.length === 1 ? (pieces[0] as Tensor) : concat([...pieces], 1)
+  const front = joined(pieces, 1)
   const rest = (total.shape[1] as number) - (front.shape[1] as number)
   return add(
     total,

@@ -1,7 +1,7 @@
 import { normalInit, Rng } from '@mneme/core-tensor'
 import { describeMixer } from '@mneme/testing'
 import { fullCache, heavyHitterCache, sinkCache, tovaCache, windowCache } from './cache-policy.js'
-import { T5Bias } from './position-bias.js'
+import { Alibi, T5Bias } from './position-bias.js'
 import { SoftmaxAttention, type SoftmaxAttentionOptions } from './softmax-attention.js'
 
 const D = 6
@@ -21,8 +21,8 @@ const variants: Readonly<Record<string, Partial<SoftmaxAttentionOptions>>> = {
   'a window longer than the input': { window: 64, nKvHeads: 4 },
   'no positions': { rotary: null },
   'half of each head turned, in pairs': { rotary: { dims: 2, base: 100, layout: 'interleaved' } },
-  'linear biases': { rotary: null, distanceBias: 'alibi' },
-  'linear biases in a window': { rotary: null, distanceBias: 'alibi', window: 6 },
+  'linear biases': { rotary: null, distanceBias: new Alibi(4) },
+  'linear biases in a window': { rotary: null, distanceBias: new Alibi(4), window: 6 },
   'a score of nothing, a scale, a cap': { sinkLogits: true, scale: 1, softCap: 2 },
   'a window and sinks': { window: 4, sinks: 2 },
   'a cache of the newest': { cache: windowCache(5) },

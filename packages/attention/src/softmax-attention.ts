@@ -1,8 +1,8 @@
 import {
-  bySegments,
   dims,
   extended,
   gapsOf,
+  joined,
   Linear,
   type LinearOptions,
   type Mixed,
@@ -19,11 +19,13 @@ import {
   type SequenceMixer,
   softmaxAttention,
   timesOf,
+  turnedAt,
 } from '@mneme/core-tensor'
-import { concat, reshape, slice, type Tensor, tensor1d, type Variable } from '@tensorflow/tfjs-core'
+import { reshape, type Tensor, type Variable } from '@tensorflow/tfjs-core'
+import type { Attended } from './cache-eviction.js'
 import type { CachePolicy } from './cache-policy.js'
-import { emptyCache, type KvCache, placement, turned } from './key-cache.js'
-import { alibiSlopes, type T5Bias } from './position-bias.js'
+import { emptyCache, type KvCache, placement } from './key-cache.js'
+import type { DistanceBias } from './position-bias.js'
 import type { ValueResidual } from './value-residual.js'
 
 export interface SoftmaxAttentionOptions {
@@ -37,8 +39,8 @@ export interface SoftmaxAttentionOptions {
   /** First keys that stay visible beyond the window. */
   readonly sinks?: number
   readonly rotary: RotaryOptions | null
-  /** Scores fall with distance: by fixed slopes (ALiBi), or by a learned table, which layers may share. */
-  readonly distanceBias?: 'alibi' | T5Bias | null
+  /** Scores that go by distance: with fixed slopes (`Alibi`), or by a learned table, which layers may share (`T5Bias`). */
+  readonly distanceBias?: DistanceBias | null
   /** Whether each head has a learned score of nothing, which joins the denominator. */
   readonly sinkLogits?: boolean
   /** Multiplies q·k; 0 means K^-1/2. */
@@ -71,11 +73,10 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
   /** Null where the values of the first layer serve this one. */
   readonly vProj: Linear | null
   readonly oProj: Linear
-  readonly distanceBias: T5Bias | null
+  readonly distanceBias: DistanceBias | null
   readonly sinkLogits: Variable | null
   readonly valueResidual: ValueResidual | null
   private readonly rotary: Rotary | null
-  private readonly slopes: readonly number[] | null
   private readonly policy: CachePolicy | null
 
   constructor(
@@ -83,11 +84,11 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     rng: Rng,
   ) {
     super()
-    const { dModel, nHeads, nKvHeads, dHead, window, distanceBias = null, projection = { bias: false } } = options
+    const { dModel, nHeads, nKvHeads, dHead, window, projection = { bias: false } } = options
     timesOf('SoftmaxAttention nHeads', nHeads, 'nKvHeads', nKvHeads)
     this.policy = options.cache ?? null
     this.checkDistances()
-    const bounded = window > 0 || (this.policy !== null && Number.isFinite(this.policy.capacity))
+    const bounded = window > 0 || Number.isFinite(this.policy?.capacity)
     this.traits = { causal: true, padding: true, constantState: bounded }
     this.qProj = new Linear(dModel, nHeads * dHead, rng, projection)
     // what adds the same to all scores of a query changes no weight
@@ -98,26 +99,16 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     this.vProj = own ? new Linear(dModel, nKvHeads * dHead, rng, projection) : null
     this.oProj = new Linear(nHeads * dHead, dModel, rng, options.outProjection ?? projection)
     this.rotary = options.rotary === null ? null : new Rotary(options.rotary)
-    this.slopes = distanceBias === 'alibi' ? alibiSlopes(nHeads) : null
-    this.distanceBias = distanceBias === 'alibi' ? null : distanceBias
+    this.distanceBias = options.distanceBias ?? null
     this.sinkLogits = options.sinkLogits ? parameter(normal(rng, [nHeads], 1)) : null
   }
 
   /** The distance to a key is counted in the cache, so nothing may be missing between. */
   private checkDistances(): void {
-    const { window, sinks = 0, distanceBias = null, valueResidual = null } = this.options
-    if (this.policy !== null && valueResidual !== null) {
-      throw new RangeError(
-        'SoftmaxAttention cache: expected no values of another layer, whose keys a policy may have given up.',
-      )
-    }
+    const { window, sinks = 0, distanceBias = null } = this.options
+    this.policy?.check('SoftmaxAttention', this.options)
     if (sinks > 0 && window === 0) {
       throw new RangeError(`SoftmaxAttention sinks: expected a window where there are sinks, got ${sinks} without one.`)
-    }
-    if (this.policy !== null && (window > 0 || distanceBias !== null)) {
-      throw new RangeError(
-        'SoftmaxAttention cache: expected no window and no distance bias, which count keys that a policy may have given up. Use windowCache or rotary positions.',
-      )
     }
     if (sinks > 0 && distanceBias !== null) {
       throw new RangeError('SoftmaxAttention sinks: expected no distance bias beside them. Use rotary positions.')
@@ -129,16 +120,14 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
   }
 
   forward(x: Tensor, state: KvCache = emptyCache, pass?: Pass): Mixed<KvCache> {
-    const { T } = dims('SoftmaxAttention.forward x', x, 'B T D', { D: this.options.dModel })
+    const { dModel, scale = 0, softCap = 0 } = this.options
+    dims('SoftmaxAttention.forward x', x, 'B T D', { D: dModel })
     const apart = this.countsOver(state, pass) ? null : rowByRow(this, x, state, pass)
     if (apart !== null) return apart
-    if (this.policy === null) {
-      const { y, state: cache } = this.attend(x, state, pass)
-      return { y, state: this.kept(cache) }
-    }
-    const { chunk } = this.policy
-    const left = ({ position }: KvCache): number => chunk - (position % chunk)
-    return bySegments(T, state, left, (tokens, cache) => this.attend(pieceOf(x, tokens, 1), cache, pass))
+    const attend = (tokens: Tensor, before: KvCache) => this.attend(tokens, before, pass)
+    if (this.policy) return this.policy.through(x, state, attend, { scale, softCap, sinkLogits: this.sinkLogits })
+    const { y, state: cache } = attend(x, state)
+    return { y, state: this.kept(cache) }
   }
 
   /** Whether gaps of this pass may stay where they are: windows, distances and full caches count positions. */
@@ -149,66 +138,58 @@ export class SoftmaxAttention extends Module implements SequenceMixer<KvCache> {
     return window === 0 || (!pass?.mask && !byRow)
   }
 
-  private attend(x: Tensor, state: KvCache, pass?: Pass): Mixed<KvCache> {
+  private attend(x: Tensor, state: KvCache, pass?: Pass): Attended {
     const { nHeads, nKvHeads, dHead, window, sinks = 0, scale = 0, softCap = 0 } = this.options
     const [B, T] = x.shape as [number, number]
     const split = (projected: Tensor, heads: number): Tensor => reshape(projected, [B, T, heads, dHead])
     const gaps = gapsOf('SoftmaxAttention.forward', pass, B, T)
     const place = placement(state, gaps, B, T)
-    const turn = (heads: Tensor): Tensor => turned(this.rotary, heads, state.position, place)
+    const turn = (heads: Tensor): Tensor => turnedAt(this.rotary, heads, state.position, place.positions)
     const q = turn(split(this.qProj.forward(x), nHeads))
     const keys = extended(state.keys, turn(split(this.kProj.forward(x), nKvHeads)))
     const residual = this.valueResidual
     const own = this.vProj && split(this.vProj.forward(x), nKvHeads)
-    const mixed = own && residual ? residual.mixed(own, pass) : own
+    const mixed = own && (residual?.mixed(own, pass) ?? own)
     const kept = mixed && extended(state.values, mixed)
-    const values = residual ? residual.all(kept, pass) : (kept as Tensor)
-    const biases = {
-      ...(this.slopes && { slopes: tensor1d([...this.slopes]) }),
-      ...(this.distanceBias && { relativeBias: this.distanceBias.table() }),
-      ...(this.sinkLogits && { sinkLogits: this.sinkLogits }),
-    }
+    const v = residual?.all(kept, pass) ?? (kept as Tensor)
+    const biases = { ...this.distanceBias?.inputs(), ...(this.sinkLogits && { sinkLogits: this.sinkLogits }) }
     const { o } = softmaxAttention(
-      { q, k: keys, v: values, ...biases, ...place.inputs },
+      { q, k: keys, v, ...biases, ...place.inputs },
       { causal: true, window, sinks, scale, softCap },
     )
     pass?.record?.record('queries', q)
     pass?.record?.record('keys', keys)
-    const cache = { keys, values: kept, position: state.position + T, usage: null, ...place.next }
-    const attrs = { scale: scale || dHead ** -0.5, softCap, sinkLogits: this.sinkLogits }
+    const heads = residual?.output(o, own, pass) ?? o
     return {
-      y: this.oProj.forward(reshape(residual ? residual.output(o, own, pass) : o, [B, T, nHeads * dHead])),
-      state: this.policy?.reduced(cache, state.usage, q, attrs) ?? cache,
+      y: this.oProj.forward(reshape(heads, [B, T, nHeads * dHead])),
+      state: { ...state, keys, values: kept, position: state.position + T, ...place.next },
+      queries: q,
     }
   }
 
   /** With a window of w, the next query sees the sinks and w - 1 of the other keys so far; older ones are dropped. */
   private kept(cache: KvCache): KvCache {
     const { window, sinks = 0 } = this.options
-    const { keys, values } = cache
-    if (window === 0 || keys === null) return cache
-    const [B, S, G, K] = keys.shape as [number, number, number, number]
-    const size = window - 1
-    if (S <= sinks + size) return cache
-    if (sinks + size === 0) return { ...cache, keys: null, values: null, documents: null }
-    const ends = (x: Tensor): Tensor => {
-      const parts = [
-        ...(sinks > 0 ? [slice(x, [0, 0, 0, 0], [B, sinks, G, K])] : []),
-        ...(size > 0 ? [slice(x, [0, S - size, 0, 0], [B, size, G, K])] : []),
-      ]
-      return parts.length === 1 ? (parts[0] as Tensor) : concat(parts, 1)
-    }
-    const documents = cache.documents && slice(cache.documents, [0, S - size], [B, size])
-    return { ...cache, keys: ends(keys), values: values && ends(values), documents }
+    const { keys, values, documents } = cache
+    const S = keys?.shape[1] ?? 0
+    const newest = window - 1
+    if (window === 0 || keys === null || S <= sinks + newest) return cache
+    const ends = [
+      { begin: 0, size: sinks },
+      { begin: S - newest, size: newest },
+    ].filter(({ size }) => size > 0)
+    if (ends.length === 0) return { ...cache, keys: null, values: null, documents: null }
+    const of = (x: Tensor): Tensor =>
+      joined(
+        ends.map((end) => pieceOf(x, end, 1)),
+        1,
+      )
+    return { ...cache, keys: of(keys), values: values && of(values), documents: documents && of(documents) }
   }
 
   stateBytes(length: number): number {
     const { nKvHeads, dHead, window, sinks = 0 } = this.options
-    if (this.policy !== null) {
-      const { capacity, chunk, weighs } = this.policy
-      const open = length % chunk
-      return 4 * nKvHeads * (2 * dHead + (weighs === 'all' ? 1 : 0)) * (Math.min(length - open, capacity) + open)
-    }
+    if (this.policy) return 4 * nKvHeads * this.policy.numbersHeld(length, dHead)
     const tensors = this.vProj === null ? 1 : 2
     return tensors * 4 * nKvHeads * dHead * (window > 0 ? Math.min(length, sinks + window - 1) : length)
   }

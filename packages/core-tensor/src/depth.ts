@@ -16,8 +16,6 @@ export interface LayerParts {
   readonly mixerNorm?: TokenMap | null
   readonly mlp?: TokenMap | null
   readonly mlpNorm?: TokenMap | null
-  /** Before the mixer, without a norm: `x += front(x)`. */
-  readonly front?: SequenceMixer | null
   /** In place of the sum of stream and branch. */
   readonly mixerJoin?: Join | null
   readonly mlpJoin?: Join | null
@@ -34,9 +32,8 @@ export interface StackOptions {
   readonly residualScale?: number
 }
 
-/** A layer of a residual stack. Its state is that of its mixer, or of front and mixer. */
+/** A layer of a residual stack. Its state is that of its mixer. */
 export class ResidualLayer extends Module implements SequenceMixer {
-  readonly front: SequenceMixer | null
   readonly mixerNorm: TokenMap | null
   readonly mixer: SequenceMixer
   readonly mlpNorm: TokenMap | null
@@ -50,7 +47,6 @@ export class ResidualLayer extends Module implements SequenceMixer {
     private readonly residualScale = 1,
   ) {
     super()
-    this.front = parts.front ?? null
     this.mixerNorm = parts.mixerNorm ?? null
     this.mixer = parts.mixer
     this.mlpNorm = parts.mlpNorm ?? null
@@ -60,23 +56,14 @@ export class ResidualLayer extends Module implements SequenceMixer {
   }
 
   get traits(): MixerTraits {
-    return allOf(this.front === null ? [this.mixer.traits] : [this.mixer.traits, this.front.traits])
+    return allOf([this.mixer.traits])
   }
 
   initialState(batch: number): State {
-    const mixer = this.mixer.initialState(batch)
-    return this.front === null ? mixer : { front: this.front.initialState(batch), mixer }
+    return this.mixer.initialState(batch)
   }
 
   forward(x: Tensor, state: State = this.initialState(x.shape[0] as number), pass?: Pass): Mixed<State> {
-    if (this.front === null) return this.main(x, state, pass)
-    const before = state as { readonly front: State; readonly mixer: State }
-    const front = this.front.forward(x, before.front, pass)
-    const { y, state: mixer } = this.main(add(x, front.y), before.mixer, pass)
-    return { y, state: { front: front.state, mixer } }
-  }
-
-  private main(x: Tensor, state: State, pass?: Pass): Mixed<State> {
     const pre = this.placement === 'pre'
     const mixed = this.mixer.forward(pre ? apply(this.mixerNorm, x) : x, state, pass)
     const joined = this.join(this.mixerJoin, mixed.y, x)
@@ -93,7 +80,46 @@ export class ResidualLayer extends Module implements SequenceMixer {
   }
 
   stateBytes(length: number): number {
-    return this.mixer.stateBytes(length) + (this.front?.stateBytes(length) ?? 0)
+    return this.mixer.stateBytes(length)
+  }
+}
+
+export interface FrontedState {
+  readonly [name: string]: State
+  readonly front: State
+  readonly mixer: State
+}
+
+/**
+ * A mixer with another one in front of it, which joins the stream first, without a norm: with x + y as the new stream,
+ *
+ *   y = f(x) + g(norm(x + f(x)))
+ */
+export class FrontedMixer extends Module implements SequenceMixer<FrontedState> {
+  constructor(
+    readonly front: SequenceMixer,
+    readonly norm: TokenMap,
+    readonly mixer: SequenceMixer,
+  ) {
+    super()
+  }
+
+  get traits(): MixerTraits {
+    return allOf([this.front.traits, this.mixer.traits])
+  }
+
+  initialState(batch: number): FrontedState {
+    return { front: this.front.initialState(batch), mixer: this.mixer.initialState(batch) }
+  }
+
+  forward(x: Tensor, state = this.initialState(x.shape[0] as number), pass?: Pass): Mixed<FrontedState> {
+    const { y: f, state: front } = this.front.forward(x, state.front, pass)
+    const { y: g, state: mixer } = this.mixer.forward(this.norm.forward(add(x, f)), state.mixer, pass)
+    return { y: add(f, g), state: { front, mixer } }
+  }
+
+  stateBytes(length: number): number {
+    return this.front.stateBytes(length) + this.mixer.stateBytes(length)
   }
 }
 

@@ -1,5 +1,5 @@
-import { type Tensor, tensor, util, zeros } from '@tensorflow/tfjs-core'
-import { checkRoom } from './parameter-limit.js'
+import { type Tensor, tensor, zeros } from '@tensorflow/tfjs-core'
+import { askElements } from './parameter-watch.js'
 import type { Rng } from './rng.js'
 
 /**
@@ -7,8 +7,7 @@ import type { Rng } from './rng.js'
  * from 0 over all axes.
  */
 export function draw(shape: readonly number[], next: (place: number) => number): Tensor {
-  const length = util.sizeFromShape([...shape])
-  checkRoom(length, shape)
+  const length = askElements(shape)
   return tensor(
     Float32Array.from({ length }, (_, place) => next(place)),
     [...shape],
@@ -40,8 +39,9 @@ export function xavierUniform(rng: Rng, shape: readonly number[], fanIn: number,
 
 /** One value throughout. */
 export function constant(shape: readonly number[], value: number): Tensor {
-  checkRoom(util.sizeFromShape([...shape]), shape)
-  return value === 0 ? zeros([...shape]) : draw(shape, () => value)
+  if (value !== 0) return draw(shape, () => value)
+  askElements(shape)
+  return zeros([...shape])
 }
 
 /**

@@ -1,6 +1,6 @@
 import { type Tensor, tensor, util, Variable, variable } from '@tensorflow/tfjs-core'
 import { closest } from './config.js'
-import { spendRoom } from './parameter-limit.js'
+import { tellMade } from './parameter-watch.js'
 
 /** Values by name, as a checkpoint holds them. */
 export type NamedTensors = Readonly<Record<string, NamedTensor>>
@@ -130,6 +130,6 @@ function didYouMean(name: string, candidates: readonly string[]): string {
 export function parameter(initial: Tensor, trainable = true): Variable {
   const v = variable(initial, trainable)
   initial.dispose()
-  spendRoom(v)
+  tellMade(v)
   return v
 }

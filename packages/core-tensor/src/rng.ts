@@ -56,31 +56,6 @@ export class Rng {
     return radius * Math.cos(angle)
   }
 
-  /** Shuffles in place (Fisher and Yates) and returns the same array. */
-  shuffle<T extends unknown[] | Int32Array>(items: T): T {
-    for (let i = items.length - 1; i > 0; i--) {
-      const j = this.int(0, i + 1)
-      const kept = items[i] as never
-      items[i] = items[j] as never
-      items[j] = kept
-    }
-    return items
-  }
-
-  /** `count` distinct integers of [low, high), by a partial shuffle. */
-  choice(low: number, high: number, count: number): number[] {
-    const size = high - low
-    if (count > size) throw new RangeError(`Rng.choice: ${count} distinct values asked of ${size}.`)
-    const pool = Array.from({ length: size }, (_, i) => low + i)
-    for (let i = 0; i < count; i++) {
-      const j = this.int(i, size)
-      const kept = pool[i] as number
-      pool[i] = pool[j] as number
-      pool[j] = kept
-    }
-    return pool.slice(0, count)
-  }
-
   /** An independent generator for a named purpose, so that adding a draw in one place moves no other. */
   fork(purpose: string): Rng {
     let hash = 2166136261
@@ -102,6 +77,27 @@ export class Rng {
 }
 
 export type RngState = readonly [a: number, b: number, c: number, d: number, spare: number | null]
+
+/** Shuffles in place (Fisher and Yates) and returns the same array. */
+export function shuffle<T extends unknown[] | Int32Array>(rng: Rng, items: T): T {
+  for (let i = items.length - 1; i > 0; i--) swap(items, i, rng.int(0, i + 1))
+  return items
+}
+
+/** `count` distinct integers of [low, high), by a partial shuffle. */
+export function choice(rng: Rng, low: number, high: number, count: number): number[] {
+  const size = high - low
+  if (count > size) throw new RangeError(`choice: ${count} distinct values asked of ${size}.`)
+  const pool = Array.from({ length: size }, (_, i) => low + i)
+  for (let i = 0; i < count; i++) swap(pool, i, rng.int(i, size))
+  return pool.slice(0, count)
+}
+
+function swap(items: unknown[] | Int32Array, i: number, j: number): void {
+  const kept = items[i] as never
+  items[i] = items[j] as never
+  items[j] = kept
+}
 
 function splitmix32(seed: number): () => number {
   let state = seed | 0

@@ -17,6 +17,7 @@ import {
   sum,
   type Tensor,
   tanh,
+  util,
   zeros,
   zerosLike,
 } from '@tensorflow/tfjs-core'
@@ -96,7 +97,6 @@ export class MemoryNet {
   readonly shapes: readonly (readonly number[])[]
   /** Values of one set of weights, P. */
   readonly size: number
-  private readonly sizes: readonly number[]
 
   constructor(readonly options: MemoryNetOptions) {
     const { width, depth, expansion, normed } = options
@@ -105,8 +105,7 @@ export class MemoryNet {
     const widths = [width, ...Array<number>(depth - 1).fill(inner), width]
     const layers = widths.slice(1).map((out, l) => [widths[l] as number, out])
     this.shapes = normed ? [[width], ...layers] : layers
-    this.sizes = this.shapes.map((shape) => shape.reduce((a, b) => a * b))
-    this.size = this.sizes.reduce((a, b) => a + b)
+    this.size = this.shapes.reduce((total, shape) => total + util.sizeFromShape([...shape]), 0)
   }
 
   /** Weights to start from, one set a head: γ zero, matrices Xavier uniform. */
@@ -116,20 +115,6 @@ export class MemoryNet {
         ? zeros([heads, ...shape])
         : xavierUniform(rng, [heads, ...shape], shape[0] as number, shape[1] as number),
     )
-  }
-
-  /** One row a set, `[N, P]`, of weights `[N, ...]`. */
-  flatten(weights: FastWeights): Tensor {
-    return concat(
-      weights.map((W, i) => reshape(W, [-1, this.sizes[i] as number])),
-      1,
-    )
-  }
-
-  /** `[N, P]` to weights `[N, ...]`. */
-  unflatten(flat: Tensor): FastWeights {
-    const parts = split(flat, [...this.sizes], 1)
-    return parts.map((part, i) => reshape(part, [-1, ...(this.shapes[i] as readonly number[])]))
   }
 
   /** M(x): x `[N, C, K]`, weights `[N, ...]`. */
@@ -188,6 +173,20 @@ export class MemoryNet {
     const loss = mul(sum(square(error), 2, true), factor / 2)
     return { inputs, grads, gamma: gammaGrad, loss }
   }
+}
+
+/** One row a set, `[N, P]`, of weights `[N, ...]`. */
+export function flattened(weights: FastWeights): Tensor {
+  return concat(
+    weights.map((W) => reshape(W, [W.shape[0] as number, -1])),
+    1,
+  )
+}
+
+/** `[N, P]` to weights `[N, ...]` of the shapes of a network. */
+export function unflattened(flat: Tensor, { shapes }: MemoryNet): FastWeights {
+  const sizes = shapes.map((shape) => util.sizeFromShape([...shape]))
+  return split(flat, sizes, 1).map((part, i) => reshape(part, [-1, ...(shapes[i] as readonly number[])]))
 }
 
 /** Whitened over the last axis, and one over the deviation. */

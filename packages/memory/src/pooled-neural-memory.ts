@@ -33,7 +33,15 @@ import {
   type Variable,
 } from '@tensorflow/tfjs-core'
 import { HeadNorm, joinHeads, mergeRows, partRows, splitHeads } from './heads.js'
-import { type FastMemoryOptions, type FastWeights, limited, MemoryNet, startOf } from './memory-net.js'
+import {
+  type FastMemoryOptions,
+  type FastWeights,
+  flattened,
+  limited,
+  MemoryNet,
+  startOf,
+  unflattened,
+} from './memory-net.js'
 import { summed } from './surprise.js'
 
 /** A single head is as wide as the model. */
@@ -156,7 +164,7 @@ export class PooledNeuralMemory extends Module implements SequenceMixer<PooledNe
     const whole = length - (length % this.options.chunk)
     const { versions, ...after } =
       whole === 0
-        ? { ...before, versions: expandDims(this.net.flatten(mergeRows(before.weights)), 1) }
+        ? { ...before, versions: expandDims(flattened(mergeRows(before.weights)), 1) }
         : this.store(slice(inputs, [0, 0, 0], [B, whole, D]), before, pass)
     pass?.shared?.set(VERSIONS, versions)
     return {
@@ -180,9 +188,9 @@ export class PooledNeuralMemory extends Module implements SequenceMixer<PooledNe
     const normed = this.storeNorm.forward(x)
     const earlier = (this.mixGate && pass?.shared?.get(VERSIONS)) ?? null
     const initial = refresh === 0 ? this.initialState(B).weights : before.weights
-    let weights = this.net.flatten(mergeRows(before.weights)) // [B H, P]
-    let momentum = before.momentum && this.net.flatten(mergeRows(before.momentum))
-    let point = this.net.flatten(mergeRows(before.point ?? initial))
+    let weights = flattened(mergeRows(before.weights)) // [B H, P]
+    let momentum = before.momentum && flattened(mergeRows(before.momentum))
+    let point = flattened(mergeRows(before.point ?? initial))
     const versions: Tensor[] = [expandDims(weights, 1)]
     let refreshed = false
     for (let t = 0; t < length; ) {
@@ -201,7 +209,7 @@ export class PooledNeuralMemory extends Module implements SequenceMixer<PooledNe
       weights = moved ?? lastOf(span.weights)
       if (refreshed) point = weights
     }
-    const parted = (flat: Tensor): FastWeights => partRows(this.net.unflatten(flat), this.options.nHeads)
+    const parted = (flat: Tensor): FastWeights => partRows(unflattened(flat, this.net), this.options.nHeads)
     return {
       weights: parted(weights),
       momentum: momentum && parted(momentum),
@@ -225,9 +233,9 @@ export class PooledNeuralMemory extends Module implements SequenceMixer<PooledNe
     const byChunk = (rows: Tensor): Tensor => reshape(rows, [-1, chunk, rows.shape[2] as number]) // [B H n, C, ...]
     const gradient =
       added === null
-        ? this.net.gradient(this.net.unflatten(point), k, v)
+        ? this.net.gradient(unflattened(point, this.net), k, v)
         : this.net.gradient(
-            this.net.unflatten(reshape(add(expandDims(point, 1), added), [-1, this.net.size])),
+            unflattened(reshape(add(expandDims(point, 1), added), [-1, this.net.size]), this.net),
             byChunk(k),
             byChunk(v),
           )
@@ -237,7 +245,7 @@ export class PooledNeuralMemory extends Module implements SequenceMixer<PooledNe
     const perChunk = { inputs: inputs.map(byChunk), grads: grads.map(byChunk), gamma: gamma && byChunk(gamma), loss }
     const gradients = summed(perChunk, byChunk(step))
     const bounded = maxGradNorm === 0 ? gradients : gradients.map((g) => limited(g, maxGradNorm))
-    return neg(reshape(this.net.flatten(bounded), [k.shape[0] as number, -1, this.net.size]))
+    return neg(reshape(flattened(bounded), [k.shape[0] as number, -1, this.net.size]))
   }
 
   /** Momentum, then decay: two linear recurrences over the chunks. */
@@ -268,7 +276,7 @@ export class PooledNeuralMemory extends Module implements SequenceMixer<PooledNe
     const first = Math.floor(slot / chunk)
     const count = Math.floor((slot + T - 1) / chunk) - first + 1
     const read = slice(versions, [0, first, 0], [N, count, this.net.size])
-    const weights = this.net.unflatten(reshape(read, [N * count, this.net.size]))
+    const weights = unflattened(reshape(read, [N * count, this.net.size]), this.net)
     let values: Tensor
     if (count === 1) values = this.net.forward(weights, q)
     else {

@@ -1,6 +1,6 @@
+import { joined } from '@mneme/core-tensor'
 import {
   add,
-  concat,
   cumsum,
   exp,
   expandDims,
@@ -91,8 +91,7 @@ export function storeAndRead(net: MemoryNet, state: FastState, tokens: Surprises
     const filled = current.filled + size
     current = filled === chunk ? { ...written.state, point: null, filled: 0 } : { ...written.state, filled }
   }
-  const joined = (parts: Tensor[]): Tensor => (parts.length === 1 ? (parts[0] as Tensor) : concat(parts, 1))
-  return { read: joined(reads), loss: joined(losses), state: current }
+  return { read: joined(reads, 1), loss: joined(losses, 1), state: current }
 }
 
 /**

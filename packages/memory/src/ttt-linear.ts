@@ -1,6 +1,6 @@
+import { joined } from '@mneme/core-tensor'
 import {
   add,
-  concat,
   div,
   matMul,
   mean,
@@ -83,7 +83,7 @@ export function tttLinear(inputs: TttLinearInputs, options: TttLinearOptions): T
     state = sub(state, matMul(mul(last, ks), slope, true, false))
     stateBias = sub(stateBias, mul(last, sum(slope, 2, true)))
   }
-  const o = outputs.length === 1 ? (outputs[0] as Tensor) : concat(outputs, 2)
+  const o = joined(outputs, 2)
   return { o: headsFirst(o), state, stateBias }
 }
 

@@ -9,6 +9,7 @@ import {
   withDefaults,
 } from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 
 export interface AarenConfig extends DecoderConfig {
@@ -109,8 +110,8 @@ const paper: Paper<AarenConfig, LanguageModel> = {
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, AarenConfig>> = {
+export const moreTiny: Readonly<Record<string, AarenConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'norms in front': { ...tiny, postNorm: false, nLayers: 1, tieEmbeddings: false },
-}
+}))
 
 export default paper

@@ -12,6 +12,7 @@ import { AssociativeLayer, AssociativeLayers, TrailingTokens } from '@mneme/memo
 import { AssociativeMemory } from '@mneme/memory/associative-memory'
 import { decoder } from './decoder.js'
 import { gpt2Buffers, gpt2Layer, publishGpt2, readGpt2 } from './gpt2.js'
+import { ifUsed } from './if-used.js'
 import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
 import { vectors } from './recipes.js'
 import { inSegments, type SegmentedConfig, segmentedNames } from './segmented.js'
@@ -118,7 +119,7 @@ const defaults: ArmtConfig = {
   seed: 0,
 }
 
-const tiny: ArmtConfig = {
+const tiny: ArmtConfig = /* @__PURE__ */ ifUsed(() => ({
   ...defaults,
   vocabulary: 13,
   dModel: 6,
@@ -131,12 +132,12 @@ const tiny: ArmtConfig = {
   dKey: 3,
   valueStd: 0.4,
   initStd: 0.4,
-}
+}))
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, ArmtConfig>> = {
+export const moreTiny: Readonly<Record<string, ArmtConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'one run of positions, no correction': { ...tiny, ownPositions: false, correction: false, segment: 4, rolls: 1 },
-}
+}))
 
 /**
  * Associative recurrent memory transformer: Rodkin et al. 2024, arXiv:2407.04841. `config` is laid over the defaults.

@@ -2,6 +2,7 @@ import { type LanguageModel, normalInit, type Paper, RMSNorm, SwiGLU, withDefaul
 import { ArtificialHippocampus } from '@mneme/memory/artificial-hippocampus'
 import { DeltaCompressor } from '@mneme/memory/delta-compressor'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 
 export interface ArtificialHippocampusConfig extends DecoderConfig {
@@ -70,11 +71,11 @@ const tiny: ArtificialHippocampusConfig = {
 }
 
 /** What `tiny` leaves out. */
-export const moreTiny: Readonly<Record<string, ArtificialHippocampusConfig>> = {
+export const moreTiny: Readonly<Record<string, ArtificialHippocampusConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'no decay, no first tokens': { ...tiny, decay: false, sinks: 0, nKvHeads: 2, tieEmbeddings: false },
-}
+}))
 
-const defaults: ArtificialHippocampusConfig = {
+const defaults: ArtificialHippocampusConfig = /* @__PURE__ */ ifUsed(() => ({
   ...tiny,
   vocabulary: 256,
   dModel: 64,
@@ -88,7 +89,7 @@ const defaults: ArtificialHippocampusConfig = {
   ropeBase: 10000,
   chunk: 64,
   initStd: 0.02,
-}
+}))
 
 /**
  * Artificial hippocampus networks: Fang et al. 2025, arXiv:2510.07318. `config` is laid over the defaults.

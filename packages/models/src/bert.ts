@@ -1,6 +1,7 @@
 import { type CheckpointLayout, type LanguageModel, type NameRule, type Paper, withDefaults } from '@mneme/core-tensor'
 import { activationOf } from './activations.js'
 import { type BertConfig, bertEncoder } from './bert-encoder.js'
+import { ifUsed } from './if-used.js'
 import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
 import { vectors } from './recipes.js'
 
@@ -109,7 +110,7 @@ const defaults: BertConfig = {
   seed: 0,
 }
 
-const tiny: BertConfig = {
+const tiny: BertConfig = /* @__PURE__ */ ifUsed(() => ({
   ...defaults,
   vocabulary: 13,
   dModel: 6,
@@ -117,17 +118,17 @@ const tiny: BertConfig = {
   dInner: 8,
   positions: 24,
   initStd: 0.4,
-}
+}))
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, BertConfig>> = {
+export const moreTiny: Readonly<Record<string, BertConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'distances of queries': { ...tiny, positionType: 'relative_key', activation: 'gelu_new' },
   'distances of queries and keys, an output of its own': {
     ...tiny,
     positionType: 'relative_key_query',
     tieEmbeddings: false,
   },
-}
+}))
 
 function build(config: BertConfig): LanguageModel {
   return bertEncoder(config)

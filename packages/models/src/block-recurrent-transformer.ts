@@ -21,6 +21,7 @@ import {
 } from '@mneme/core-tensor'
 import { checkpoint } from './block-recurrent-checkpoint.js'
 import type { DecoderConfig } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 
 export interface BlockRecurrentConfig extends DecoderConfig {
@@ -154,14 +155,14 @@ const tiny: BlockRecurrentConfig = {
 }
 
 /** What `tiny` leaves out. */
-export const moreTiny: Readonly<Record<string, BlockRecurrentConfig>> = {
+export const moreTiny: Readonly<Record<string, BlockRecurrentConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'two gates, fed back': { ...tiny, update: 'dual', gate: 'lstm', feedback: true, tieEmbeddings: true },
   'feed-forward and one gate': { ...tiny, update: 'single', gate: 'full', recurrentLayers: [0], readLayers: [0] },
   port: { ...tiny, form: 'port', segment: 9 },
   'port, read below, all scaled': { ...tiny, form: 'port', readLayers: [0], scaleAll: true },
-}
+}))
 
-const defaults: BlockRecurrentConfig = {
+const defaults: BlockRecurrentConfig = /* @__PURE__ */ ifUsed(() => ({
   ...tiny,
   vocabulary: 256,
   dModel: 64,
@@ -176,7 +177,7 @@ const defaults: BlockRecurrentConfig = {
   readLayers: [2],
   buckets: 32,
   maxDistance: 128,
-}
+}))
 
 /**
  * Block-Recurrent Transformer: Hutchins et al. 2022, arXiv:2203.07852. `config` is laid over the defaults.

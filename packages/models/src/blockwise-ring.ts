@@ -7,9 +7,11 @@ import {
   type Paper,
   RMSNorm,
   SwiGLU,
+  scaledFrequencies,
   withDefaults,
 } from '@mneme/core-tensor'
 import { decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import {
   type LlamaConfig,
   llamaBuffers,
@@ -40,7 +42,7 @@ function build(config: BlockwiseRingConfig): LanguageModel {
   const { queryBlock, keyBlock, devices } = config
   const schedule: AttentionSchedule =
     config.schedule === 'ring' ? { kind: 'ring', devices } : { kind: 'blockwise', queryBlock, keyBlock }
-  const rotary = { dims: dHead, base: ropeBase, layout: 'half', scaling: ropeScaling } as const
+  const rotary = { dims: dHead, frequencies: scaledFrequencies(dHead, ropeBase, ropeScaling) }
   const projection = { bias: config.attentionBias, init }
   const attention = { dModel, nHeads, nKvHeads, dHead, rotary, schedule, projection }
   if (config.window > 0) throw new RangeError(`blockwise-ring window: expected 0, got ${config.window}.`)
@@ -57,27 +59,27 @@ function build(config: BlockwiseRingConfig): LanguageModel {
   })
 }
 
-const defaults: BlockwiseRingConfig = {
+const defaults: BlockwiseRingConfig = /* @__PURE__ */ ifUsed(() => ({
   ...llamaDefaults,
   schedule: 'blockwise',
   queryBlock: 512,
   keyBlock: 512,
   devices: 4,
   mlpBlock: 512,
-}
+}))
 
-const tiny: BlockwiseRingConfig = {
+const tiny: BlockwiseRingConfig = /* @__PURE__ */ ifUsed(() => ({
   ...defaults,
   ...llamaTiny,
   queryBlock: 3,
   keyBlock: 4,
   mlpBlock: 5,
-}
+}))
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, BlockwiseRingConfig>> = {
+export const moreTiny: Readonly<Record<string, BlockwiseRingConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'a ring': { ...tiny, schedule: 'ring', devices: 3 },
-}
+}))
 
 /** The weights of any Llama; how they are computed with is not stored by others, and has keys of its own. */
 const checkpoint: CheckpointLayout<BlockwiseRingConfig> = {

@@ -21,6 +21,7 @@ import { MemoryShift } from '@mneme/memory/memory-shift'
 import { GruCell } from '@mneme/memory/memory-slots'
 import { checkpoint } from './compressive-checkpoint.js'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 
 export interface CompressiveTransformerConfig extends DecoderConfig {
@@ -144,7 +145,7 @@ const tiny: CompressiveTransformerConfig = {
   seed: 0,
 }
 
-const tinyPort: CompressiveTransformerConfig = {
+const tinyPort: CompressiveTransformerConfig = /* @__PURE__ */ ifUsed(() => ({
   ...tiny,
   form: 'port',
   dHead: 3,
@@ -155,10 +156,10 @@ const tinyPort: CompressiveTransformerConfig = {
   cut: false,
   compression: 'conv',
   tieEmbeddings: false,
-}
+}))
 
 /** What `tiny` leaves out. */
-export const moreTiny: Readonly<Record<string, CompressiveTransformerConfig>> = {
+export const moreTiny: Readonly<Record<string, CompressiveTransformerConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'convolution that the task trains': { ...tiny, compression: 'conv', cut: false, segment: 3, tieEmbeddings: false },
   port: tinyPort,
   'port, every option the other way': {
@@ -172,9 +173,9 @@ export const moreTiny: Readonly<Record<string, CompressiveTransformerConfig>> = 
     rate: 3,
     port: { ...tiny.port, memoryLayers: [0, 2], dropsTail: false },
   },
-}
+}))
 
-const defaults: CompressiveTransformerConfig = {
+const defaults: CompressiveTransformerConfig = /* @__PURE__ */ ifUsed(() => ({
   ...tiny,
   vocabulary: 256,
   dModel: 64,
@@ -186,7 +187,7 @@ const defaults: CompressiveTransformerConfig = {
   compressed: 32,
   rate: 4,
   initStd: 0.02,
-}
+}))
 
 /**
  * Compressive Transformer: Rae et al. 2019, arXiv:1911.05507. `config` is laid over the defaults.

@@ -9,6 +9,7 @@ import {
   withDefaults,
 } from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 
 export interface CottentionConfig extends DecoderConfig {
@@ -110,8 +111,8 @@ const paper: Paper<CottentionConfig, LanguageModel> = {
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, CottentionConfig>> = {
+export const moreTiny: Readonly<Record<string, CottentionConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'no positions': { ...tiny, rotaryDims: 0, nLayers: 1, tieEmbeddings: false },
-}
+}))
 
 export default paper

@@ -1,6 +1,7 @@
 import { ForgettingAttention } from '@mneme/attention/forgetting-attention'
 import { type LanguageModel, type Paper, withDefaults } from '@mneme/core-tensor'
 import { type FlaConfig, flaDecoder, flaLayout, inMixer, projections } from './fla.js'
+import { ifUsed } from './if-used.js'
 import { flagOf, numberOf } from './published.js'
 import { vectors } from './recipes.js'
 
@@ -141,8 +142,8 @@ const paper: Paper<ForgettingTransformerConfig, LanguageModel> = {
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, ForgettingTransformerConfig>> = {
+export const moreTiny: Readonly<Record<string, ForgettingTransformerConfig>> = /* @__PURE__ */ ifUsed(() => ({
   Pro: { ...tiny, outputNorm: true, kvShift: true },
-}
+}))
 
 export default paper

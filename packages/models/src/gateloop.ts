@@ -14,6 +14,7 @@ import {
 import { GateLoop } from '@mneme/recurrent/gateloop'
 import { SimpleGateLoop } from '@mneme/recurrent/simple-gateloop'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { flagOf, numberOf, oneOf } from './published.js'
 import { vectors } from './recipes.js'
 
@@ -206,7 +207,7 @@ const paper: Paper<GateloopConfig, LanguageModel> = {
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, GateloopConfig>> = {
+export const moreTiny: Readonly<Record<string, GateloopConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'one number a channel, norms behind': {
     ...tiny,
     dInner: 6,
@@ -217,6 +218,6 @@ export const moreTiny: Readonly<Record<string, GateloopConfig>> = {
     postNorm: true,
   },
   'the plainest form': { ...tiny, variant: 'simple', ffMult: 0, tieEmbeddings: true },
-}
+}))
 
 export default paper

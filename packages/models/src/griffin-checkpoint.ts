@@ -1,5 +1,6 @@
 import type { CheckpointLayout, NameRule } from '@mneme/core-tensor'
 import type { GriffinConfig } from './griffin.js'
+import { ifUsed } from './if-used.js'
 import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
 
 function kindsOf(published: PublishedConfig): GriffinConfig['pattern'] {
@@ -123,7 +124,7 @@ function toTransformers(config: GriffinConfig): PublishedConfig {
 const both = ['weight', 'bias'] as const
 const layer = 'body.layers.{i}'
 
-const deepmindNames: readonly NameRule[] = [
+const deepmindNames: readonly NameRule[] = /* @__PURE__ */ ifUsed(() => [
   { path: 'embedding.weight', name: 'embedder.input_embedding' },
   { path: `${layer}.mixerNorm.weight`, name: 'blocks.{i}.temporal_pre_norm.scale' },
   { path: `${layer}.mlpNorm.weight`, name: 'blocks.{i}.channel_pre_norm.scale' },
@@ -161,9 +162,9 @@ const deepmindNames: readonly NameRule[] = [
     { path: `${layer}.mlp.${p}Proj.bias`, name: 'blocks.{i}.mlp_block.ffw_up.b', stack: [index, 2], squeeze: [0, 1] },
   ]),
   { path: 'norm.weight', name: 'final_norm.scale' },
-]
+])
 
-const transformersNames: readonly NameRule[] = [
+const transformersNames: readonly NameRule[] = /* @__PURE__ */ ifUsed(() => [
   { path: 'embedding.weight', name: 'model.embed_tokens.weight' },
   { path: `${layer}.mixerNorm.weight`, name: 'model.layers.{i}.temporal_pre_norm.weight' },
   { path: `${layer}.mlpNorm.weight`, name: 'model.layers.{i}.channel_pre_norm.weight' },
@@ -195,7 +196,7 @@ const transformersNames: readonly NameRule[] = [
   ]),
   { path: 'norm.weight', name: 'model.final_norm.weight' },
   { path: 'head.weight', name: 'lm_head.weight' },
-]
+])
 
 /** RecurrentGemma as transformers publishes it, and as google-deepmind does. */
 export const checkpoint: CheckpointLayout<GriffinConfig> = {

@@ -15,6 +15,7 @@ import {
 import { RgLruBlock } from '@mneme/recurrent/rg-lru-block'
 import { type DecoderConfig, decoder } from './decoder.js'
 import { checkpoint } from './griffin-checkpoint.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 
 export interface GriffinConfig extends DecoderConfig {
@@ -181,7 +182,7 @@ const paper: Paper<GriffinConfig, LanguageModel> = {
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, GriffinConfig>> = {
+export const moreTiny: Readonly<Record<string, GriffinConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'names of transformers': {
     ...tiny,
     pattern: ['attention', 'recurrent'],
@@ -192,6 +193,6 @@ export const moreTiny: Readonly<Record<string, GriffinConfig>> = {
     tieEmbeddings: false,
   },
   Hawk: { ...tiny, pattern: ['recurrent'], scaleEmbeddings: false, scoreCap: 0 },
-}
+}))
 
 export default paper

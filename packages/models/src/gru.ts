@@ -2,6 +2,7 @@ import { FeedForward, type LanguageModel, type Paper, RMSNorm, withDefaults } fr
 import { GRU } from '@mneme/recurrent/gru'
 import { LSTM } from '@mneme/recurrent/lstm'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 
 export interface GruConfig extends DecoderConfig {
@@ -39,12 +40,18 @@ const defaults: GruConfig = {
   seed: 0,
 }
 
-const tiny: GruConfig = { ...defaults, vocabulary: 13, dModel: 6, dHidden: 5, dInner: 8 }
+const tiny: GruConfig = /* @__PURE__ */ ifUsed(() => ({
+  ...defaults,
+  vocabulary: 13,
+  dModel: 6,
+  dHidden: 5,
+  dInner: 8,
+}))
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, GruConfig>> = {
+export const moreTiny: Readonly<Record<string, GruConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'LSTM, as wide as the model': { ...tiny, cell: 'LSTM', dHidden: 6 },
-}
+}))
 
 /**
  * GRU and LSTM language models, the cells that newer ones are measured against: Cho et al. 2014, arXiv:1406.1078.

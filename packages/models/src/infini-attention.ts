@@ -14,6 +14,7 @@ import {
   SwiGLU,
   withDefaults,
 } from '@mneme/core-tensor'
+import { ifUsed } from './if-used.js'
 import { flagOf, numberOf } from './published.js'
 import { vectors } from './recipes.js'
 
@@ -142,12 +143,12 @@ const tiny: InfiniConfig = {
 }
 
 /** What `tiny` leaves out. */
-export const moreTiny: Readonly<Record<string, InfiniConfig>> = {
+export const moreTiny: Readonly<Record<string, InfiniConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'delta rule': { ...tiny, deltaRule: true },
   port: { ...tiny, deltaRule: true, gateOn: 'local', gateFirst: false, gateInit: 1, storedFrequencies: true },
-}
+}))
 
-const defaults: InfiniConfig = {
+const defaults: InfiniConfig = /* @__PURE__ */ ifUsed(() => ({
   ...tiny,
   vocabulary: 256,
   dModel: 64,
@@ -155,7 +156,7 @@ const defaults: InfiniConfig = {
   dHead: 16,
   dInner: 176,
   segment: 64,
-}
+}))
 
 /**
  * Infini-attention: Munkhdalai et al. 2024, arXiv:2404.07143. `config` is laid over the defaults.

@@ -18,6 +18,7 @@ import {
   withDefaults,
 } from '@mneme/core-tensor'
 import { cast, concat, fill, gather, slice, type Tensor, tensor1d } from '@tensorflow/tfjs-core'
+import { ifUsed } from './if-used.js'
 import { type LlamaConfig, llamaBuffers, llamaDecoder, llamaNames, publishLlama, readLlama } from './llama.js'
 import { flagOf, numberOf, oneOf } from './published.js'
 import { vectors } from './recipes.js'
@@ -168,7 +169,7 @@ const defaults: LandmarkConfig = {
   seed: 0,
 }
 
-const tiny: LandmarkConfig = {
+const tiny: LandmarkConfig = /* @__PURE__ */ ifUsed(() => ({
   ...defaults,
   vocabulary: 13,
   block: 3,
@@ -178,15 +179,15 @@ const tiny: LandmarkConfig = {
   dInner: 8,
   ropeBase: 100,
   initStd: 0.4,
-}
+}))
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, LandmarkConfig>> = {
+export const moreTiny: Readonly<Record<string, LandmarkConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'two blocks retrieved': { ...tiny, retrieved: 2, positions: 'own', tieEmbeddings: true },
   // not between tokens by the model itself: landmarks that are all alike tie in the first layer, where nothing is smooth
   'near positions, landmarks in the text': { ...tiny, retrieved: 2, inserts: false, block: 2 },
   'landmarks in the text': { ...tiny, inserts: false, block: 4 },
-}
+}))
 
 /**
  * Landmark attention: Mohtashami and Jaggi 2023, arXiv:2305.16300. `config` is laid over the defaults.

@@ -8,6 +8,7 @@ import {
   type RopeScaling,
   type SequenceMixer,
   SwiGLU,
+  scaledFrequencies,
 } from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
 import { flagOf, numberOf, objectOf, oneOf, type PublishedConfig } from './published.js'
@@ -69,7 +70,7 @@ export function llamaDecoder(
 ): LanguageModel {
   const { dModel, nHeads, nKvHeads, dHead, dInner, window, normEps, ropeBase, ropeScaling } = config
   const init = normalInit(config.initStd)
-  const rotary = { dims: dHead, base: ropeBase, layout: 'half', scaling: ropeScaling } as const
+  const rotary = { dims: dHead, frequencies: scaledFrequencies(dHead, ropeBase, ropeScaling) }
   const projection = { bias: config.attentionBias, init }
   const options = { dModel, nHeads, nKvHeads, dHead, window, rotary, projection }
   return decoder(config, {

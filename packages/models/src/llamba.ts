@@ -10,6 +10,7 @@ import {
 } from '@mneme/core-tensor'
 import { DiscreteMamba2 } from '@mneme/recurrent/discrete-mamba2'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
 import { vectors } from './recipes.js'
 
@@ -216,7 +217,7 @@ const paper: Paper<LlambaConfig, LanguageModel> = {
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, LlambaConfig>> = {
+export const moreTiny: Readonly<Record<string, LlambaConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'activated, with biases': {
     ...tiny,
     nLayers: 1,
@@ -225,6 +226,6 @@ export const moreTiny: Readonly<Record<string, LlambaConfig>> = {
     mlpBias: true,
     tieEmbeddings: false,
   },
-}
+}))
 
 export default paper

@@ -19,6 +19,7 @@ import {
 import { GatedMemoryBank, type GatedMemoryBankState } from '@mneme/memory/gated-memory-bank'
 import { add, type Tensor } from '@tensorflow/tfjs-core'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 
 export interface Lm2Config extends DecoderConfig {
@@ -110,11 +111,11 @@ const tiny: Lm2Config = {
 }
 
 /** What `tiny` leaves out. */
-export const moreTiny: Readonly<Record<string, Lm2Config>> = {
+export const moreTiny: Readonly<Record<string, Lm2Config>> = /* @__PURE__ */ ifUsed(() => ({
   "gates of the authors' program": { ...tiny, form: 'code', slots: 3, tieEmbeddings: false },
-}
+}))
 
-const defaults: Lm2Config = {
+const defaults: Lm2Config = /* @__PURE__ */ ifUsed(() => ({
   ...tiny,
   vocabulary: 256,
   dModel: 64,
@@ -125,7 +126,7 @@ const defaults: Lm2Config = {
   slots: 64,
   memoryHeads: 4,
   initStd: 0.02,
-}
+}))
 
 /**
  * LM2: Kang et al. 2025, arXiv:2502.06049. `config` is laid over the defaults.

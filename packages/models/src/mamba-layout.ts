@@ -1,4 +1,5 @@
 import type { NameRule } from '@mneme/core-tensor'
+import { ifUsed } from './if-used.js'
 import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
 
 /** What checkpoints of Mamba and Mamba-2 have in common. */
@@ -50,7 +51,7 @@ export const inMixer = (path: string, name: string, rest: Partial<NameRule> = {}
   ...rest,
 })
 
-export const sharedNames: readonly NameRule[] = [
+export const sharedNames: readonly NameRule[] = /* @__PURE__ */ ifUsed(() => [
   { path: 'embedding.weight', name: 'backbone.embeddings.weight' },
   { path: 'body.layers.{i}.mixerNorm.weight', name: 'backbone.layers.{i}.norm.weight' },
   ...['weight', 'bias'].flatMap((p) => [
@@ -63,4 +64,4 @@ export const sharedNames: readonly NameRule[] = [
   inMixer('skip', 'D'),
   { path: 'norm.weight', name: 'backbone.norm_f.weight' },
   { path: 'head.weight', name: 'lm_head.weight' },
-]
+])

@@ -6,6 +6,7 @@ import {
   Rng,
   withDefaults,
 } from '@mneme/core-tensor'
+import { ifUsed } from './if-used.js'
 import { Memformer, type SideOptions } from './memformer-model.js'
 import { flagOf, numberOf } from './published.js'
 import { vectors } from './recipes.js'
@@ -185,7 +186,7 @@ const tiny: MemformerConfig = {
 }
 
 /** What `tiny` leaves out. */
-export const moreTiny: Readonly<Record<string, MemformerConfig>> = {
+export const moreTiny: Readonly<Record<string, MemformerConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'as in the public implementation': {
     ...tiny,
     sourceVocabulary: 15,
@@ -197,9 +198,9 @@ export const moreTiny: Readonly<Record<string, MemformerConfig>> = {
     maxDistance: 128,
     biasesSwapped: true,
   },
-}
+}))
 
-const defaults: MemformerConfig = {
+const defaults: MemformerConfig = /* @__PURE__ */ ifUsed(() => ({
   ...tiny,
   vocabulary: 256,
   dModel: 64,
@@ -212,7 +213,7 @@ const defaults: MemformerConfig = {
   writerHeads: 4,
   buckets: 32,
   maxDistance: 128,
-}
+}))
 
 /**
  * Memformer: Wu et al. 2020, arXiv:2010.06891. `config` is laid over the defaults.

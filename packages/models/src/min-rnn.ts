@@ -1,6 +1,7 @@
 import {
   type CheckpointLayout,
   FeedForward,
+  FrontedMixer,
   type LanguageModel,
   type NameRule,
   type Paper,
@@ -31,13 +32,17 @@ function build(config: MinRnnConfig): LanguageModel {
   return decoder(config, {
     embeddingStd: 1,
     norm: new RMSNorm(dModel, normEps),
-    layer: (_, rng) => ({
-      front: convWidth > 0 ? new ConvMixer(dModel, convWidth, rng) : null,
-      mixerNorm: new RMSNorm(dModel, normEps),
-      mixer: new Cell(config, rng),
-      mlpNorm: new RMSNorm(dModel, normEps),
-      mlp: new FeedForward(dModel, Math.trunc(dModel * config.ffMult), rng),
-    }),
+    layer: (_, rng) => {
+      const conv = convWidth > 0 ? new ConvMixer(dModel, convWidth, rng) : null
+      const norm = new RMSNorm(dModel, normEps)
+      const cell = new Cell(config, rng)
+      return {
+        mixerNorm: conv ? null : norm,
+        mixer: conv ? new FrontedMixer(conv, norm, cell) : cell,
+        mlpNorm: new RMSNorm(dModel, normEps),
+        mlp: new FeedForward(dModel, Math.trunc(dModel * config.ffMult), rng),
+      }
+    },
   })
 }
 
@@ -70,15 +75,16 @@ const checkpoint: CheckpointLayout<MinRnnConfig> = {
   names(config): readonly NameRule[] {
     const gates = config.cell === 'minLSTM' ? 'f_i_gate' : 'gate'
     const layer = 'body.layers.{i}'
+    const [norm, cell] = config.convWidth > 0 ? ['mixer.norm', 'mixer.mixer'] : ['mixerNorm', 'mixer']
     return [
       { path: 'embedding.weight', name: 'token_emb.weight' },
-      { path: `${layer}.front.depthwise.weight`, name: 'layers.{i}.0.net.0.weight', squeeze: 1 },
-      { path: `${layer}.front.depthwise.bias`, name: 'layers.{i}.0.net.0.bias' },
-      { path: `${layer}.front.pointwise.weight`, name: 'layers.{i}.0.net.1.weight', squeeze: 2 },
-      { path: `${layer}.front.pointwise.bias`, name: 'layers.{i}.0.net.1.bias' },
-      { path: `${layer}.mixerNorm.weight`, name: 'layers.{i}.1.weight' },
-      { path: `${layer}.mixer.projection.weight`, name: `layers.{i}.2.to_hidden_and_${gates}.weight` },
-      { path: `${layer}.mixer.outProj.weight`, name: 'layers.{i}.2.to_out.weight' },
+      { path: `${layer}.mixer.front.depthwise.weight`, name: 'layers.{i}.0.net.0.weight', squeeze: 1 },
+      { path: `${layer}.mixer.front.depthwise.bias`, name: 'layers.{i}.0.net.0.bias' },
+      { path: `${layer}.mixer.front.pointwise.weight`, name: 'layers.{i}.0.net.1.weight', squeeze: 2 },
+      { path: `${layer}.mixer.front.pointwise.bias`, name: 'layers.{i}.0.net.1.bias' },
+      { path: `${layer}.${norm}.weight`, name: 'layers.{i}.1.weight' },
+      { path: `${layer}.${cell}.projection.weight`, name: `layers.{i}.2.to_hidden_and_${gates}.weight` },
+      { path: `${layer}.${cell}.outProj.weight`, name: 'layers.{i}.2.to_out.weight' },
       { path: `${layer}.mlpNorm.weight`, name: 'layers.{i}.3.weight' },
       { path: `${layer}.mlp.upProj.weight`, name: 'layers.{i}.4.0.weight' },
       { path: `${layer}.mlp.upProj.bias`, name: 'layers.{i}.4.0.bias' },

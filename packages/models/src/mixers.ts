@@ -1,5 +1,6 @@
 import {
   Aaren,
+  Alibi,
   AReLiT,
   BlockAttention,
   BlockRecurrence,
@@ -197,7 +198,7 @@ export const mixers = {
   softmax: (dModel, rng) => softmax(dModel, rng),
   'softmax, window 32': (dModel, rng) => softmax(dModel, rng, { window: 32 }),
   'softmax, one key head': (dModel, rng) => softmax(dModel, rng, { nKvHeads: 1 }),
-  'softmax, ALiBi': (dModel, rng) => softmax(dModel, rng, { rotary: null, distanceBias: 'alibi' }),
+  'softmax, ALiBi': (dModel, rng) => softmax(dModel, rng, { rotary: null, distanceBias: new Alibi(4) }),
   forgetting: (dModel, rng) =>
     new ForgettingAttention(
       {

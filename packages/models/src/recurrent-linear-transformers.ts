@@ -13,6 +13,7 @@ import {
   withDefaults,
 } from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 
 export interface RecurrentLinearTransformersConfig extends DecoderConfig {
@@ -84,11 +85,11 @@ const tiny: RecurrentLinearTransformersConfig = {
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, RecurrentLinearTransformersConfig>> = {
+export const moreTiny: Readonly<Record<string, RecurrentLinearTransformersConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'a matrix a head': { ...tiny, exact: true },
-}
+}))
 
-const defaults: RecurrentLinearTransformersConfig = {
+const defaults: RecurrentLinearTransformersConfig = /* @__PURE__ */ ifUsed(() => ({
   ...tiny,
   vocabulary: 256,
   dModel: 64,
@@ -99,7 +100,7 @@ const defaults: RecurrentLinearTransformersConfig = {
   dInner: 64,
   gateBias: 2,
   bias: 0,
-}
+}))
 
 /**
  * Recurrent linear transformer, approximate unless `exact`: Pramanik et al. 2023, arXiv:2310.15719. `config` is laid

@@ -1,6 +1,7 @@
 import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
 import { ValueResidual, type ValueRole } from '@mneme/attention/value-residual'
 import { type CheckpointLayout, type LanguageModel, type Paper, withDefaults } from '@mneme/core-tensor'
+import { ifUsed } from './if-used.js'
 import {
   type LlamaConfig,
   llamaBuffers,
@@ -68,7 +69,7 @@ const checkpoint: CheckpointLayout<ResformerConfig> = {
   ignore: llamaBuffers,
 }
 
-const defaults: ResformerConfig = {
+const defaults: ResformerConfig = /* @__PURE__ */ ifUsed(() => ({
   ...llamaDefaults,
   nLayers: 4,
   nKvHeads: 4,
@@ -78,7 +79,7 @@ const defaults: ResformerConfig = {
   learnedShares: false,
   mixedLayers: null,
   pull: 0.4,
-}
+}))
 
 function build(config: ResformerConfig): LanguageModel {
   return llamaDecoder(config, (options, rng, layer) => {
@@ -87,7 +88,7 @@ function build(config: ResformerConfig): LanguageModel {
   })
 }
 
-const tiny: ResformerConfig = {
+const tiny: ResformerConfig = /* @__PURE__ */ ifUsed(() => ({
   ...llamaDefaults,
   ...llamaTiny,
   nLayers: 3,
@@ -98,7 +99,7 @@ const tiny: ResformerConfig = {
   learnedShares: true,
   mixedLayers: [2],
   pull: 0.4,
-}
+}))
 
 /**
  * ResFormer and SVFormer: Zhou et al. 2024, arXiv:2410.17897. `config` is laid over the defaults.
@@ -141,10 +142,10 @@ const paper: Paper<ResformerConfig, LanguageModel> = {
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, ResformerConfig>> = {
+export const moreTiny: Readonly<Record<string, ResformerConfig>> = /* @__PURE__ */ ifUsed(() => ({
   SVFormer: { ...tiny, variant: 'svformer', nLayers: 2 },
   'SVFormer in a window': { ...tiny, variant: 'svformer', nLayers: 2, window: 5 },
   NeuTRENO: { ...tiny, variant: 'neutreno', nLayers: 2, mixedLayers: null },
-}
+}))
 
 export default paper

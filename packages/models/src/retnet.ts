@@ -1,6 +1,7 @@
 import { type CheckpointLayout, type LanguageModel, type Paper, withDefaults } from '@mneme/core-tensor'
 import { Retention } from '@mneme/recurrent/retention'
 import { type FlaConfig, flaDecoder, flaLayout, inMixer, projections } from './fla.js'
+import { ifUsed } from './if-used.js'
 import { flagOf, numberOf, oneOf } from './published.js'
 import { vectors } from './recipes.js'
 import { fromTorchscale, noTorchscale, torchscaleDecoder, torchscaleNames, toTorchscale } from './retnet-torchscale.js'
@@ -84,7 +85,7 @@ const checkpoint: CheckpointLayout<RetNetConfig> = {
   ignore: [/retnet_rel_pos\.(angle|decay)$/],
 }
 
-const defaults: RetNetConfig = {
+const defaults: RetNetConfig = /* @__PURE__ */ ifUsed(() => ({
   vocabulary: 256,
   dModel: 64,
   nLayers: 2,
@@ -100,7 +101,7 @@ const defaults: RetNetConfig = {
   initStd: 0.02,
   tieEmbeddings: false,
   seed: 0,
-}
+}))
 
 function build(config: RetNetConfig): LanguageModel {
   return config.form === 'torchscale'
@@ -162,7 +163,7 @@ const paper: Paper<RetNetConfig, LanguageModel> = {
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, RetNetConfig>> = {
+export const moreTiny: Readonly<Record<string, RetNetConfig>> = /* @__PURE__ */ ifUsed(() => ({
   torchscale: {
     ...tiny,
     form: 'torchscale',
@@ -188,6 +189,6 @@ export const moreTiny: Readonly<Record<string, RetNetConfig>> = {
       deepNorm: true,
     },
   },
-}
+}))
 
 export default paper

@@ -1,6 +1,7 @@
 import { type Alignment, type LanguageModel, type Paper, type SequenceMixer, withDefaults } from '@mneme/core-tensor'
 import { SegmentedEncoder } from '@mneme/memory/segmented-encoder'
 import { type BertConfig, bertEncoder } from './bert-encoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 
 export interface Rmt1mConfig extends BertConfig {
@@ -45,7 +46,7 @@ const defaults: Rmt1mConfig = {
   seed: 0,
 }
 
-const tiny: Rmt1mConfig = {
+const tiny: Rmt1mConfig = /* @__PURE__ */ ifUsed(() => ({
   ...defaults,
   vocabulary: 13,
   dModel: 6,
@@ -55,12 +56,12 @@ const tiny: Rmt1mConfig = {
   memoryTokens: 2,
   segment: 7,
   initStd: 0.4,
-}
+}))
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, Rmt1mConfig>> = {
+export const moreTiny: Readonly<Record<string, Rmt1mConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'scores by distance, gradients through two segments': { ...tiny, positionType: 'relative_key', backprop: 2 },
-}
+}))
 
 /**
  * The encoder form of the recurrent memory transformer: Bulatov et al. 2023, arXiv:2304.11062. `config` is laid over

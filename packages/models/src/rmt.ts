@@ -9,6 +9,7 @@ import {
 import { MemoryTokens } from '@mneme/memory/memory-tokens'
 import { decoder } from './decoder.js'
 import { gpt2Buffers, gpt2Layer, publishGpt2, readGpt2 } from './gpt2.js'
+import { ifUsed } from './if-used.js'
 import { flagOf, numberOf, oneOf, type PublishedConfig } from './published.js'
 import { vectors } from './recipes.js'
 import { inSegments, type SegmentedConfig, segmentedNames } from './segmented.js'
@@ -94,7 +95,7 @@ const defaults: RmtConfig = {
   seed: 0,
 }
 
-const tiny: RmtConfig = {
+const tiny: RmtConfig = /* @__PURE__ */ ifUsed(() => ({
   ...defaults,
   vocabulary: 13,
   dModel: 6,
@@ -104,16 +105,16 @@ const tiny: RmtConfig = {
   memoryTokens: 2,
   segment: 5,
   initStd: 0.4,
-}
+}))
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, RmtConfig>> = {
+export const moreTiny: Readonly<Record<string, RmtConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'the first segment short': { ...tiny, alignment: 'right', tieEmbeddings: false },
   'segments about as long': { ...tiny, alignment: 'center' },
   'positions of its own': { ...tiny, ownPositions: true, positions: 6 },
   'gradients through two segments': { ...tiny, backprop: 2, segment: 4 },
   'no memory tokens': { ...tiny, memoryTokens: 0 },
-}
+}))
 
 /**
  * Recurrent memory transformer: Bulatov et al. 2022, arXiv:2207.06881. `config` is laid over the defaults.

@@ -14,6 +14,7 @@ import { Rwkv4TimeMix } from '@mneme/recurrent/rwkv4'
 import { Rwkv6TimeMix } from '@mneme/recurrent/rwkv6'
 import { Rwkv7TimeMix } from '@mneme/recurrent/rwkv7'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 import { checkpoint } from './rwkv-checkpoint.js'
 
@@ -150,9 +151,9 @@ const paper: Paper<RwkvConfig, LanguageModel> = {
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, RwkvConfig>> = {
+export const moreTiny: Readonly<Record<string, RwkvConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'version 6': { ...tiny, version: 6, dModel: 8, dAttention: 4, nHeads: 2 },
   'version 7': { ...tiny, version: 7, dModel: 8, dAttention: 8, nHeads: 2 },
-}
+}))
 
 export default paper

@@ -15,6 +15,7 @@ import { MemoryAsGate, MemoryAsLayer } from '@mneme/memory/memory-beside-attenti
 import { NeuralMemory } from '@mneme/memory/neural-memory'
 import { PersistentTokens } from '@mneme/memory/persistent-tokens'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 import { checkpoint } from './titans-checkpoint.js'
 import { PortBody } from './titans-port.js'
@@ -70,10 +71,12 @@ export interface TitansConfig extends DecoderConfig {
   }
 }
 
-type Build = (config: TitansConfig) => LanguageModel
+type CommonConfig = Omit<TitansConfig, 'variant' | 'port'>
+type PortConfig = CommonConfig & Pick<TitansConfig, 'port'>
+type Build<C = CommonConfig> = (config: C) => LanguageModel
 
 /** The shape of the memories' networks. */
-const memoryOf = (config: TitansConfig) => ({
+const memoryOf = (config: CommonConfig) => ({
   ...config,
   nHeads: config.memoryHeads,
   dHead: config.memoryWidth,
@@ -81,11 +84,11 @@ const memoryOf = (config: TitansConfig) => ({
   expansion: config.memoryExpansion,
   innerNorm: config.memoryNorm,
 })
-const innerOf = ({ ffMult, dModel }: TitansConfig): number => Math.trunc((ffMult * dModel * 2) / 3)
+const innerOf = ({ ffMult, dModel }: CommonConfig): number => Math.trunc((ffMult * dModel * 2) / 3)
 
 /** A decoder whose layers mix by a memory, alone or with what is put around it. */
 const withMemory =
-  (mixer: (memory: NeuralMemory, config: TitansConfig, rng: Rng) => SequenceMixer): Build =>
+  (mixer: (memory: NeuralMemory, config: CommonConfig, rng: Rng) => SequenceMixer): Build =>
   (config) => {
     const { dModel, normEps } = config
     return decoder(config, {
@@ -102,7 +105,7 @@ const withMemory =
 
 /** The same with a window of attention beside the memory, and persistent tokens ahead of both. */
 const besideAttention = (
-  join: (memory: NeuralMemory, attention: SoftmaxAttention, config: TitansConfig) => SequenceMixer,
+  join: (memory: NeuralMemory, attention: SoftmaxAttention, config: CommonConfig) => SequenceMixer,
 ): Build =>
   withMemory((memory, config, rng) => {
     const { dModel, nHeads, dHead, persistent, segment, ropeBase } = config
@@ -119,7 +122,7 @@ const mag: Build = (config) =>
 const mal: Build = (config) =>
   besideAttention((memory, attention) => new MemoryAsLayer(memory, attention, config.dModel))(config)
 
-const macPort: Build = (config) => {
+const macPort: Build<PortConfig> = (config) => {
   const { dModel, port, normEps } = config
   const rng = new Rng(config.seed)
   const memoryLayers = port.memoryLayers ?? Array.from({ length: config.nLayers }, (_, i) => i)
@@ -132,11 +135,11 @@ const macPort: Build = (config) => {
   })
 }
 
-const build: Build = (config) => ({ lmm, mac, mag, mal, 'mac-port': macPort })[config.variant](config)
+const build: Build<TitansConfig> = (config) => ({ lmm, mac, mag, mal, 'mac-port': macPort })[config.variant](config)
 
-const defaults: TitansConfig = {
+/** What all forms have, and the sizes that they start from. */
+const common: CommonConfig = {
   vocabulary: 256,
-  variant: 'lmm',
   dModel: 64,
   nLayers: 2,
   nHeads: 4,
@@ -158,21 +161,24 @@ const defaults: TitansConfig = {
   normEps: 1e-6,
   tieEmbeddings: true,
   seed: 0,
-  port: {
-    longterm: 4,
-    memoryLayers: null,
-    sliding: false,
-    gateAttention: false,
-    weightResidual: false,
-    refresh: 0,
-    maxGradNorm: 0,
-    qkNorm: false,
-    readNorm: false,
-    transitionGate: false,
-  },
 }
 
-const tiny: TitansConfig = {
+const portDefaults: TitansConfig['port'] = {
+  longterm: 4,
+  memoryLayers: null,
+  sliding: false,
+  gateAttention: false,
+  weightResidual: false,
+  refresh: 0,
+  maxGradNorm: 0,
+  qkNorm: false,
+  readNorm: false,
+  transitionGate: false,
+}
+
+const defaults: TitansConfig = /* @__PURE__ */ ifUsed(() => ({ variant: 'lmm', ...common, port: portDefaults }))
+
+const tiny: TitansConfig = /* @__PURE__ */ ifUsed(() => ({
   ...defaults,
   variant: 'mac',
   vocabulary: 11,
@@ -190,9 +196,9 @@ const tiny: TitansConfig = {
   convWidth: 2,
   ffMult: 2,
   tieEmbeddings: false,
-}
+}))
 
-const tinyPort: TitansConfig = {
+const tinyPort: TitansConfig = /* @__PURE__ */ ifUsed(() => ({
   ...tiny,
   variant: 'mac-port',
   segment: 4,
@@ -200,11 +206,11 @@ const tinyPort: TitansConfig = {
   chunk: 2,
   maxLr: 0.3,
   normEps: 2 ** -23,
-  port: { ...defaults.port, longterm: 1 },
-}
+  port: { ...portDefaults, longterm: 1 },
+}))
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, TitansConfig>> = {
+export const moreTiny: Readonly<Record<string, TitansConfig>> = /* @__PURE__ */ ifUsed(() => ({
   lmm: { ...tiny, variant: 'lmm', memoryHeads: 2, momentum: false, memoryNorm: false, tieEmbeddings: true },
   mag: { ...tiny, variant: 'mag', memoryHeads: 2, segment: 5, persistent: 2 },
   mal: { ...tiny, variant: 'mal', memoryNorm: false, segment: 5, persistent: 0 },
@@ -229,7 +235,7 @@ export const moreTiny: Readonly<Record<string, TitansConfig>> = {
       transitionGate: true,
     },
   },
-}
+}))
 
 /**
  * Titans: Behrouz et al. 2025, arXiv:2501.00663, in the form that `variant` names. `config` is laid over the defaults.
@@ -241,23 +247,21 @@ export function titans(config: Partial<TitansConfig> = {}): LanguageModel {
   return build(withDefaults('titans', defaults, config))
 }
 
-type FormConfig = Partial<Omit<TitansConfig, 'variant'>>
-
 const form =
-  (name: string, variant: TitansConfig['variant'], build: Build) =>
-  (config: FormConfig = {}): LanguageModel =>
-    build(withDefaults(name, { ...defaults, variant }, config))
+  <More extends object>(name: string, build: Build<CommonConfig & More>, more: More) =>
+  (config: Partial<CommonConfig & More> = {}): LanguageModel =>
+    build(withDefaults(name, { ...common, ...more }, config))
 
 /** Titans, the memory alone: section 4.3. @throws RangeError for a key that does not exist */
-export const titansLmm = /* @__PURE__ */ form('titansLmm', 'lmm', lmm)
+export const titansLmm = /* @__PURE__ */ form('titansLmm', lmm, {})
 /** Titans, memory as context: section 4.1. @throws RangeError for a key that does not exist */
-export const titansMac = /* @__PURE__ */ form('titansMac', 'mac', mac)
+export const titansMac = /* @__PURE__ */ form('titansMac', mac, {})
 /** Titans, memory as a gate: section 4.2. @throws RangeError for a key that does not exist */
-export const titansMag = /* @__PURE__ */ form('titansMag', 'mag', mag)
+export const titansMag = /* @__PURE__ */ form('titansMag', mag, {})
 /** Titans, memory as a layer: section 4.3. @throws RangeError for a key that does not exist */
-export const titansMal = /* @__PURE__ */ form('titansMal', 'mal', mal)
+export const titansMal = /* @__PURE__ */ form('titansMal', mal, {})
 /** Titans, memory as context as the titans-pytorch port has it. @throws RangeError for a key that does not exist */
-export const titansMacPort = /* @__PURE__ */ form('titansMacPort', 'mac-port', macPort)
+export const titansMacPort = /* @__PURE__ */ form('titansMacPort', macPort, { port: portDefaults })
 
 const paper: Paper<TitansConfig, LanguageModel> = {
   card: {

@@ -14,6 +14,7 @@ import {
   type SequenceMixer,
   withDefaults,
 } from '@mneme/core-tensor'
+import { ifUsed } from './if-used.js'
 import {
   type LlamaConfig,
   llamaBuffers,
@@ -57,27 +58,27 @@ function build(config: TovaConfig): LanguageModel {
   )
 }
 
-const defaults: TovaConfig = {
+const defaults: TovaConfig = /* @__PURE__ */ ifUsed(() => ({
   ...llamaDefaults,
   policy: 'tova',
   capacity: 32,
   sinks: 4,
   chunk: 1,
-}
+}))
 
-const tiny: TovaConfig = {
+const tiny: TovaConfig = /* @__PURE__ */ ifUsed(() => ({
   ...defaults,
   ...llamaTiny,
   capacity: 4,
   sinks: 1,
-}
+}))
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, TovaConfig>> = {
+export const moreTiny: Readonly<Record<string, TovaConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'in chunks': { ...tiny, capacity: 5, chunk: 4 },
   'heavy hitters': { ...tiny, policy: 'h2o' },
   'first and newest': { ...tiny, policy: 'sinks', tieEmbeddings: true },
-}
+}))
 
 /** The weights of any Llama; what the cache does is not stored by others, and has keys of its own. */
 const checkpoint: CheckpointLayout<TovaConfig> = {

@@ -15,6 +15,7 @@ import {
   withDefaults,
 } from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 import { checkpoint } from './transformer-xl-checkpoint.js'
 
@@ -176,7 +177,7 @@ const paper: Paper<TransformerXlConfig, LanguageModel> = {
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, TransformerXlConfig>> = {
+export const moreTiny: Readonly<Record<string, TransformerXlConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'bands of frequency, memory of zeros': {
     ...tiny,
     sameLength: true,
@@ -198,6 +199,6 @@ export const moreTiny: Readonly<Record<string, TransformerXlConfig>> = {
     adaptive: { cutoffs: [5], divisor: 1, dEmbedding: 5, tiedProjections: [false, true], clusters: 'backward' },
     tieEmbeddings: false,
   },
-}
+}))
 
 export default paper

@@ -1,5 +1,6 @@
 import { type CheckpointLayout, type LanguageModel, type Paper, withDefaults } from '@mneme/core-tensor'
 import { type Gpt2Config, gpt2Buffers, gpt2Decoder, gpt2Names, publishGpt2, readGpt2 } from './gpt2.js'
+import { ifUsed } from './if-used.js'
 import {
   type LlamaConfig,
   llamaBuffers,
@@ -24,31 +25,31 @@ function build(config: TransformerConfig): LanguageModel {
   return config.form === 'gpt2' ? gpt2Decoder({ ...config, ...config.gpt2 }) : llamaDecoder(config)
 }
 
-const defaults: TransformerConfig = {
+const defaults: TransformerConfig = /* @__PURE__ */ ifUsed(() => ({
   ...llamaDefaults,
   form: 'llama',
   gpt2: { positions: 1024, activation: 'gelu_new', scaled: true, scaledByLayer: false },
-}
+}))
 
-const tiny: TransformerConfig = { ...defaults, ...llamaTiny, attentionBias: true }
+const tiny: TransformerConfig = /* @__PURE__ */ ifUsed(() => ({ ...defaults, ...llamaTiny, attentionBias: true }))
 
-const tinyGpt2: TransformerConfig = {
+const tinyGpt2: TransformerConfig = /* @__PURE__ */ ifUsed(() => ({
   ...tiny,
   form: 'gpt2',
   dModel: 8,
   gpt2: { positions: 48, activation: 'gelu_new', scaled: true, scaledByLayer: true },
   tieEmbeddings: true,
-}
+}))
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, TransformerConfig>> = {
+export const moreTiny: Readonly<Record<string, TransformerConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'the form of GPT-2': tinyGpt2,
   'the form of GPT-2, exact GELU, an output of its own': {
     ...tinyGpt2,
     gpt2: { ...tinyGpt2.gpt2, activation: 'gelu', scaled: false, scaledByLayer: false },
     tieEmbeddings: false,
   },
-}
+}))
 
 const llama: CheckpointLayout<TransformerConfig> = {
   modelTypes: ['llama', 'mistral'],

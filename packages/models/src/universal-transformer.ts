@@ -37,6 +37,7 @@ import {
   zeros,
 } from '@tensorflow/tfjs-core'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 
 export interface UniversalTransformerConfig extends Omit<DecoderConfig, 'nLayers'> {
@@ -223,7 +224,7 @@ const defaults: UniversalTransformerConfig = {
   seed: 0,
 }
 
-const tiny: UniversalTransformerConfig = {
+const tiny: UniversalTransformerConfig = /* @__PURE__ */ ifUsed(() => ({
   ...defaults,
   vocabulary: 13,
   dModel: 6,
@@ -233,13 +234,13 @@ const tiny: UniversalTransformerConfig = {
   halting: 'mixed',
   haltBias: -0.5,
   initStd: 0.4,
-}
+}))
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, UniversalTransformerConfig>> = {
+export const moreTiny: Readonly<Record<string, UniversalTransformerConfig>> = /* @__PURE__ */ ifUsed(() => ({
   'learned steps, norms in front, no halting': { ...tiny, stepSignal: 'learned', norm: 'pre', halting: 'none' },
   'halting adds up': { ...tiny, halting: 'sum', tieEmbeddings: false },
-}
+}))
 
 /**
  * Universal transformer: Dehghani et al. 2018, arXiv:1807.03819. `config` is laid over the defaults.

@@ -15,6 +15,7 @@ import { MLSTM } from '@mneme/recurrent/mlstm'
 import { MlstmBlock } from '@mneme/recurrent/mlstm-block'
 import { SLSTM } from '@mneme/recurrent/slstm'
 import { type DecoderConfig, decoder } from './decoder.js'
+import { ifUsed } from './if-used.js'
 import { vectors } from './recipes.js'
 import { from7B, namesOf7B, to7B } from './xlstm-layout-7b.js'
 import { fromBlocks, namesOfBlocks, noBlocks, toBlocks } from './xlstm-layout-blocks.js'
@@ -119,7 +120,7 @@ const checkpoint: CheckpointLayout<XlstmConfig> = {
   names: (config) => (config.form === 'blocks' ? namesOfBlocks(config) : namesOf7B(config)),
 }
 
-const defaults: XlstmConfig = {
+const defaults: XlstmConfig = /* @__PURE__ */ ifUsed(() => ({
   vocabulary: 256,
   dModel: 64,
   nLayers: 2,
@@ -139,7 +140,7 @@ const defaults: XlstmConfig = {
   blocks: { ...noBlocks, slstmAt: [1], dMemory: 128 },
   tieEmbeddings: false,
   seed: 0,
-}
+}))
 
 const tiny: XlstmConfig = {
   vocabulary: 13,
@@ -207,7 +208,7 @@ const paper: Paper<XlstmConfig, LanguageModel> = {
 }
 
 /** Small configurations of what `tiny` does not reach, by name, for the laws. */
-export const moreTiny: Readonly<Record<string, XlstmConfig>> = {
+export const moreTiny: Readonly<Record<string, XlstmConfig>> = /* @__PURE__ */ ifUsed(() => ({
   blocks: {
     ...tiny,
     form: 'blocks',
@@ -224,6 +225,6 @@ export const moreTiny: Readonly<Record<string, XlstmConfig>> = {
     blocks: { ...noBlocks, slstmAt: [0], finalNorm: false },
     tieEmbeddings: true,
   },
-}
+}))
 
 export default paper

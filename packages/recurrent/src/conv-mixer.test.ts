@@ -97,6 +97,6 @@ describe('ConvMixer', () => {
   })
 
   test('a width of 1 is refused', () => {
-    expect(() => new ConvMixer(4, 1, new Rng(0))).toThrow(/width: expected at least 2, got 1/)
+    expect(() => new ConvMixer(4, 1, new Rng(0))).toThrow(/width: expected a whole number of tokens, at least 2, got 1/)
   })
 })

@@ -1,4 +1,4 @@
-import type { Rng } from '@mneme/core-tensor/rng'
+import { choice, type Rng } from '@mneme/core-tensor/rng'
 import { ask, type Row } from './batch.js'
 import { checkInteger } from './check.js'
 import { chance } from './metrics.js'
@@ -57,7 +57,7 @@ export const associativeRetrieval = synthetic<AssociativeRetrievalConfig>({
     const keys = symbols ** keySize
     return (rng, row) => {
       const pairs = row.inputs.length / segment - 1
-      const codes = rewrite ? Array.from({ length: pairs }, () => rng.int(0, keys)) : rng.choice(0, keys, pairs)
+      const codes = rewrite ? Array.from({ length: pairs }, () => rng.int(0, keys)) : choice(rng, 0, keys, pairs)
       const values = new Map<number, number[]>()
       codes.forEach((code, i) => {
         const value = draw(rng, symbols, valueSize)

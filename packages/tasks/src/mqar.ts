@@ -1,4 +1,4 @@
-import type { Rng } from '@mneme/core-tensor/rng'
+import { choice, type Rng } from '@mneme/core-tensor/rng'
 import { ask } from './batch.js'
 import { checkInteger } from './check.js'
 import { chance } from './metrics.js'
@@ -61,8 +61,8 @@ export const mqar = synthetic<MqarConfig>({
     const context = 2 * pairs * passes
     const weights = slotWeights((length - context) / 2, power)
     return (rng, row) => {
-      const keys = rng.choice(1, firstValue, pairs)
-      const values = rng.choice(firstValue, vocab, pairs)
+      const keys = choice(rng, 1, firstValue, pairs)
+      const values = choice(rng, firstValue, vocab, pairs)
       const list = keys.flatMap((key, i) => [key, values[i] as number])
       for (let pass = 0; pass < passes; pass++) row.inputs.set(list, pass * list.length)
       weightedChoice(rng, weights, pairs).forEach((slot, i) => {

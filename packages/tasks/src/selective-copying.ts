@@ -1,3 +1,4 @@
+import { choice } from '@mneme/core-tensor/rng'
 import { type CopyLayout, checkCopyLayout, copyName, copySampler } from './copying.js'
 import { chance } from './metrics.js'
 import { synthetic } from './synthetic.js'
@@ -41,7 +42,7 @@ export const selectiveCopying = synthetic<SelectiveCopyingConfig>({
   check: (config) => checkCopyLayout('selective-copying', config),
   sampler(config) {
     const room = config.length - config.data
-    return copySampler(config, (rng) => rng.choice(0, room, config.data).sort((a, b) => a - b))
+    return copySampler(config, (rng) => choice(rng, 0, room, config.data).sort((a, b) => a - b))
   },
   size: ({ vocab }) => vocab,
   name: copyName,

@@ -1,4 +1,4 @@
-import { Rng } from '@mneme/core-tensor/rng'
+import { Rng, shuffle } from '@mneme/core-tensor/rng'
 import { ask, blankBatch, checkCursor } from './batch.js'
 import { checkInteger } from './check.js'
 import type { TaskStream } from './task.js'
@@ -38,7 +38,13 @@ export function textStream(tokens: Int32Array, layout: TextLayout, seed: number,
   let passStart = new Rng(seed).save()
   let rng = Rng.restore(passStart)
   let position = 0
-  const drawOrder = () => (carried ? undefined : rng.shuffle(Int32Array.from({ length: windows }, (_, i) => i)))
+  const drawOrder = () =>
+    carried
+      ? undefined
+      : shuffle(
+          rng,
+          Int32Array.from({ length: windows }, (_, i) => i),
+        )
   let shuffled = drawOrder()
 
   /** The first and the last prediction of a row's window, half open. */

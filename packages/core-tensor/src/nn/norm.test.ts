@@ -27,6 +27,6 @@ describe('RMSNorm', () => {
   })
 
   test('a width that is no multiple of the groups is refused', () => {
-    expect(() => new RMSNorm(5, 0, 2)).toThrow(/multiples of 2, got 5/)
+    expect(() => new RMSNorm(5, 0, 2)).toThrow(/RMSNorm width: expected a multiple of groups = 2, got 5/)
   })
 })

@@ -3,6 +3,7 @@ import { constant } from '../init.js'
 import { Module, parameter } from '../module.js'
 import { layerNorm } from '../ops/layer-norm.js'
 import { rmsNorm } from '../ops/rms-norm.js'
+import { timesOf } from '../shape.js'
 
 /** PyTorch's epsilon where a module gives none: the spacing of float32 at 1. */
 export const FLOAT_EPSILON = 2 ** -23
@@ -21,7 +22,7 @@ export class RMSNorm extends Module {
     readonly offset: 0 | 1 = 0,
   ) {
     super()
-    if (width % groups !== 0) throw new RangeError(`RMSNorm: expected a width in multiples of ${groups}, got ${width}.`)
+    timesOf('RMSNorm width', width, 'groups', groups)
     this.weight = parameter(constant([width], 1 - offset))
   }
 
@@ -81,8 +82,7 @@ export class GroupNorm extends Module {
     { bias = true, offset = 0 }: NormOptions = {},
   ) {
     super()
-    if (width % groups !== 0)
-      throw new RangeError(`GroupNorm: expected a width in multiples of ${groups}, got ${width}.`)
+    timesOf('GroupNorm width', width, 'groups', groups)
     this.offset = offset
     this.weight = parameter(constant([width], 1 - offset))
     this.bias = bias ? parameter(constant([width], 0)) : null

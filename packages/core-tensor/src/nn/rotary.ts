@@ -1,17 +1,6 @@
 import { expandDims, gather, type Tensor, tensor2d } from '@tensorflow/tfjs-core'
 import { rotary } from '../ops/rotary.js'
 
-/** How published checkpoints stretch the angles beyond the trained length. */
-export type RopeScaling =
-  | { readonly type: 'linear'; readonly factor: number }
-  | {
-      readonly type: 'llama3'
-      readonly factor: number
-      readonly lowFreqFactor: number
-      readonly highFreqFactor: number
-      readonly originalLength: number
-    }
-
 export interface RotaryOptions {
   /** Features turned, an even number up to the head width. */
   readonly dims: number
@@ -19,7 +8,6 @@ export interface RotaryOptions {
   /** Angles from one position to the next, one a pair of features, in place of those that `base` gives. */
   readonly frequencies?: readonly number[]
   readonly layout?: 'half' | 'interleaved'
-  readonly scaling?: RopeScaling | null
 }
 
 /** Rotary positions: has no parameters; the angles of a span of positions are computed on the CPU in float64. */
@@ -27,13 +15,11 @@ export class Rotary {
   private readonly frequencies: Float64Array
   private readonly layout: 'half' | 'interleaved'
 
-  constructor({ dims, base = 10000, frequencies, layout = 'half', scaling = null }: RotaryOptions) {
+  constructor({ dims, base = 10000, frequencies, layout = 'half' }: RotaryOptions) {
     if (dims < 2 || dims % 2 !== 0)
       throw new RangeError(`Rotary dims: expected an even number, at least 2, got ${dims}.`)
     this.layout = layout
-    this.frequencies = Float64Array.from({ length: dims / 2 }, (_, m) =>
-      stretched(frequencies?.[m] ?? base ** ((-2 * m) / dims), scaling),
-    )
+    this.frequencies = Float64Array.from({ length: dims / 2 }, (_, m) => frequencies?.[m] ?? base ** ((-2 * m) / dims))
   }
 
   /** Turns x `[B, T, H, K]`, whose first token stands at `position` in every row. */
@@ -72,13 +58,4 @@ export function turnedAt(rotary: Rotary | null, heads: Tensor, position: number,
   if (rotary === null) return heads
   if (positions === null) return rotary.forward(heads, position)
   return rotary.forwardAt(heads, positions, position + (heads.shape[1] as number))
-}
-
-function stretched(frequency: number, scaling: RopeScaling | null): number {
-  if (scaling === null) return frequency
-  if (scaling.type === 'linear') return frequency / scaling.factor
-  const turns = (scaling.originalLength * frequency) / (2 * Math.PI)
-  const kept = (turns - scaling.lowFreqFactor) / (scaling.highFreqFactor - scaling.lowFreqFactor)
-  const share = Math.min(1, Math.max(0, kept))
-  return frequency * (share + (1 - share) / scaling.factor)
 }

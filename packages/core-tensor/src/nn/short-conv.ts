@@ -4,7 +4,7 @@ import type { Pass } from '../mixer.js'
 import { Module, parameter } from '../module.js'
 import { shortConv } from '../ops/short-conv.js'
 import type { Rng } from '../rng.js'
-import { dims } from '../shape.js'
+import { dims, wholeNumber } from '../shape.js'
 import { type Gaps, gapsOf, latestTokens } from './padding.js'
 
 /**
@@ -22,7 +22,7 @@ export class ShortConv extends Module {
     options: { readonly bias?: boolean } = {},
   ) {
     super()
-    if (width < 2) throw new RangeError(`ShortConv width: expected at least 2, got ${width}.`)
+    wholeNumber('ShortConv width', width, 'tokens', 2)
     this.weight = parameter(linearUniform(rng, [channels, width], width))
     this.bias = (options.bias ?? false) ? parameter(constant([channels], 0)) : null
   }

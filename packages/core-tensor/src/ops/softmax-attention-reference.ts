@@ -31,7 +31,9 @@ import {
   transpose,
   zeros,
 } from '@tensorflow/tfjs-core'
+import { named } from '../op.js'
 import { recomputed } from '../recomputed.js'
+import { timesOf, wholeNumber } from '../shape.js'
 import { stopGradient } from '../state.js'
 import { joined, pieceOf, type Span, spans } from './blocks.js'
 
@@ -102,11 +104,11 @@ export function reference(inputs: AttentionInputs, attrs: AttentionAttrs): Atten
   const pieces = spans(T, attrs.block).map((queries) => {
     const piece = { queries, keys: seen(queries, T, S, attrs), position: S - T + queries.begin }
     const parts = partsOf(inputs, piece)
-    const names = Object.keys(parts)
-    const run = (...given: Tensor[]): Tensor =>
-      attended(Object.fromEntries(names.map((name, n) => [name, given[n]])) as never, attrs, piece)
     // one piece is all there is: the op itself keeps nothing of it
-    return queries.size === T ? run(...Object.values(parts)) : recomputed(run, Object.values(parts))
+    if (queries.size === T) return attended(parts, attrs, piece)
+    const names = Object.keys(parts)
+    const run = (...given: Tensor[]): Tensor => attended(named(names, given) as never, attrs, piece)
+    return recomputed(run, Object.values(parts))
   })
   const whole = joined(pieces, 1)
   const V = (whole.shape[3] as number) - 1
@@ -120,17 +122,16 @@ function checkSizes(inputs: AttentionInputs, { causal, block }: AttentionAttrs):
   const { q, k, bias, logForget } = inputs
   const [B, T, H] = q.shape as [number, number, number]
   const [, S, G] = k.shape as [number, number, number]
-  if (H % G !== 0)
-    throw new RangeError(`softmaxAttention: expected query heads in multiples of ${G} key heads, got ${H}.`)
-  if (bias && ![1, B].includes(bias.shape[0] as number))
-    throw new RangeError(`softmaxAttention bias: expected a batch of 1 or ${B}, got ${bias.shape[0]}.`)
-  if (bias && ![1, H].includes(bias.shape[1] as number))
-    throw new RangeError(`softmaxAttention bias: expected 1 or ${H} heads, got ${bias.shape[1]}.`)
+  timesOf('softmaxAttention q heads', H, 'key heads', G)
+  if (bias && ![B, H].every((size, axis) => [1, size].includes(bias.shape[axis] as number)))
+    throw new RangeError(
+      `softmaxAttention bias: expected [1 or B=${B}, 1 or H=${H}, T, S], got [${bias.shape.join(', ')}].`,
+    )
   if (logForget && (!causal || T > S))
     throw new RangeError(
       `softmaxAttention logForget: expected causal attention over at least ${T} keys, got causal ${causal} and ${S} keys.`,
     )
-  if (!(block >= 1)) throw new RangeError(`softmaxAttention block: expected at least 1, got ${block}.`)
+  wholeNumber('softmaxAttention block', block, 'queries')
 }
 
 /** The keys from the first to the last that some of the queries may see, as far as positions say; at least one. */
