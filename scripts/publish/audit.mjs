@@ -1,8 +1,10 @@
-// npm run audit: what published packages bring with them, by package-lock.json; then asks the registry for advisories.
+// npm run audit: what published packages bring with them, by package-lock.json; then asks the registry for advisories,
+// or, with --advisories <folder>, a clone of https://gitlab.com/gitlab-org/security-products/gemnasium-db.git.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../setup.mjs'
+import { advisoriesIn } from './advisories.mjs'
 
 /** Licences that ask for no more than that they are passed on. */
 const licences = new Set([
@@ -92,6 +94,13 @@ function advisories() {
   }
 }
 
+/** What a clone of an advisory database knows of the whole lock file, in one line. */
+function readAdvisories(folder, lock) {
+  const { packages, named, newest, faults } = advisoriesIn(folder, lock)
+  const said = `advisories: ${named} up to ${newest} name one of ${packages} packages, ${faults.length} of them its version.`
+  return { said, faults }
+}
+
 if (process.argv[1] === import.meta.filename) {
   const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
   const { faults, packages, twice } = audited(
@@ -102,7 +111,13 @@ if (process.argv[1] === import.meta.filename) {
   if (twice.length > 0) console.log(`In more than one version: ${twice.join(', ')}.`)
   for (const [name, why] of Object.entries(mayRunScripts))
     console.log(`May run a script when installed: ${name}, ${why}.`)
-  const asked = process.argv.includes('--offline') ? { said: 'advisories: not asked.', faults: [] } : advisories()
+  const at = process.argv.indexOf('--advisories')
+  const asked =
+    at > 0
+      ? readAdvisories(process.argv[at + 1] ?? '', lock)
+      : process.argv.includes('--offline')
+        ? { said: 'advisories: not asked.', faults: [] }
+        : advisories()
   console.log(asked.said)
   for (const fault of [...faults, ...asked.faults]) console.error(fault)
   process.exit(faults.length + asked.faults.length > 0 ? 1 : 0)

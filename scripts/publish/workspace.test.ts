@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
@@ -175,6 +176,48 @@ describe('what packages bring with them', () => {
     const bad = { ...clean, version: '2.0.0', license: 'GPL-3.0' }
     expect(await faultsOf({ ...entries, 'node_modules/a/node_modules/b': bad })).toHaveLength(1)
     expect(await faultsOf({ ...entries, 'node_modules/c': bad })).toEqual([])
+  })
+})
+
+describe('advisories of a clone', () => {
+  const written = async (files: Readonly<Record<string, string>>, lock: object) => {
+    const folder = mkdtempSync(join(tmpdir(), 'mneme-advisories-'))
+    try {
+      for (const [path, text] of Object.entries(files)) {
+        mkdirSync(dirname(join(folder, path)), { recursive: true })
+        writeFileSync(join(folder, path), text)
+      }
+      const { advisoriesIn } = (await import('./advisories.mjs')) as {
+        advisoriesIn(folder: string, lock: object): { named: number; newest: string; faults: readonly string[] }
+      }
+      return advisoriesIn(folder, lock)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  }
+  const advisory = (range: string) =>
+    `identifier: "X-1"\ntitle: "Reads too far"\npubdate: "2026-01-02"\naffected_range: "${range}"\nfixed_versions: ["1.2.0"]\n`
+  const lock = {
+    packages: { '': {}, 'node_modules/@a/b': { version: '1.1.0' }, 'node_modules/c': { version: '2.0.0' } },
+  }
+
+  test('are faults where they hold for a locked version, wherever it stands', async () => {
+    const found = await written(
+      { 'npm/@a/b/X-1.yml': advisory('>=1.0.0 <1.2.0'), 'npm/d/X-2.yml': advisory('*') },
+      lock,
+    )
+    expect(found).toMatchObject({ named: 1, newest: '2026-01-02' })
+    expect(found.faults).toEqual([
+      '@a/b@1.1.0: X-1, Reads too far: expected a version outside >=1.0.0 <1.2.0. Fixed in 1.2.0.',
+    ])
+    const nested = { packages: { 'node_modules/c/node_modules/@a/b': { version: '1.1.0', dev: true } } }
+    expect((await written({ 'npm/@a/b/X-1.yml': advisory('<1.2.0') }, nested)).faults).toHaveLength(1)
+    const outside = await written({ 'npm/@a/b/X-1.yml': advisory('<1.1.0||>=2.0.0') }, lock)
+    expect(outside).toMatchObject({ named: 1, faults: [] })
+  })
+
+  test('of a folder that is no clone are an error', async () => {
+    await expect(written({ 'go/x.yml': '' }, lock)).rejects.toThrow(/expected a clone with a folder npm/)
   })
 })
 
