@@ -170,7 +170,7 @@ describe('arguments of the command', () => {
     'a model of %o is refused before it takes memory',
     async (config) => {
       const setup = await resolveExperiment({ paper: 'min-rnn', task: 'copying', config }, catalogue)
-      await expect(Run.create(setup)).rejects.toThrow(/expected (at most \d+|a width in multiples)/)
+      await expect(Run.create(setup)).rejects.toThrow(/expected (at most \d+|a multiple of groups)/)
     },
   )
 

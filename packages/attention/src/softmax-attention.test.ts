@@ -5,7 +5,7 @@ import {
   type Recorder,
   Rng,
   Rotary,
-  scaledFrequencies,
+  ropeStretch,
   softmaxAttention,
   vjp,
 } from '@mneme/core-tensor'
@@ -252,7 +252,7 @@ describe('rotary positions', () => {
   test('linear scaling by 4: position 4p turns as p did', async () => {
     await within(async () => {
       const x = normal(new Rng(13), [1, 1, 1, 8], 1)
-      const stretched = new Rotary({ dims: 8, frequencies: scaledFrequencies(8, 10000, { type: 'linear', factor: 4 }) })
+      const stretched = new Rotary({ dims: 8, stretch: ropeStretch({ type: 'linear', factor: 4 }) })
       expectClose(await read(stretched.forward(x, 12)), await read(rotated(x, 3)), 1e-6, 'stretched')
     })
   })

@@ -6,8 +6,8 @@ import {
   normalInit,
   type Paper,
   RMSNorm,
+  ropeStretch,
   SwiGLU,
-  scaledFrequencies,
   withDefaults,
 } from '@mneme/core-tensor'
 import { decoder } from './decoder.js'
@@ -42,7 +42,7 @@ function build(config: BlockwiseRingConfig): LanguageModel {
   const { queryBlock, keyBlock, devices } = config
   const schedule: AttentionSchedule =
     config.schedule === 'ring' ? { kind: 'ring', devices } : { kind: 'blockwise', queryBlock, keyBlock }
-  const rotary = { dims: dHead, frequencies: scaledFrequencies(dHead, ropeBase, ropeScaling) }
+  const rotary = { dims: dHead, base: ropeBase, stretch: ropeStretch(ropeScaling) }
   const projection = { bias: config.attentionBias, init }
   const attention = { dModel, nHeads, nKvHeads, dHead, rotary, schedule, projection }
   if (config.window > 0) throw new RangeError(`blockwise-ring window: expected 0, got ${config.window}.`)

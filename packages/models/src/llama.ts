@@ -6,9 +6,9 @@ import {
   RMSNorm,
   type Rng,
   type RopeScaling,
+  ropeStretch,
   type SequenceMixer,
   SwiGLU,
-  scaledFrequencies,
 } from '@mneme/core-tensor'
 import { type DecoderConfig, decoder } from './decoder.js'
 import { flagOf, numberOf, objectOf, oneOf, type PublishedConfig } from './published.js'
@@ -70,7 +70,7 @@ export function llamaDecoder(
 ): LanguageModel {
   const { dModel, nHeads, nKvHeads, dHead, dInner, window, normEps, ropeBase, ropeScaling } = config
   const init = normalInit(config.initStd)
-  const rotary = { dims: dHead, frequencies: scaledFrequencies(dHead, ropeBase, ropeScaling) }
+  const rotary = { dims: dHead, base: ropeBase, stretch: ropeStretch(ropeScaling) }
   const projection = { bias: config.attentionBias, init }
   const options = { dModel, nHeads, nKvHeads, dHead, window, rotary, projection }
   return decoder(config, {

@@ -9,16 +9,16 @@ export type RopeScaling =
       readonly originalLength: number
     }
 
-/** Angles from one position to the next, one a pair of features, of a base and stretched: what `Rotary` takes. */
-export function scaledFrequencies(dims: number, base: number, scaling: RopeScaling | null): number[] {
-  return Array.from({ length: dims / 2 }, (_, m) => stretched(base ** ((-2 * m) / dims), scaling))
-}
-
-function stretched(frequency: number, scaling: RopeScaling | null): number {
-  if (scaling === null) return frequency
-  if (scaling.type === 'linear') return frequency / scaling.factor
-  const turns = (scaling.originalLength * frequency) / (2 * Math.PI)
-  const kept = (turns - scaling.lowFreqFactor) / (scaling.highFreqFactor - scaling.lowFreqFactor)
-  const share = Math.min(1, Math.max(0, kept))
-  return frequency * (share + (1 - share) / scaling.factor)
+/** What a scaling makes of the angle from one position to the next: `stretch` of `RotaryOptions`. */
+export function ropeStretch(scaling: RopeScaling | null): ((frequency: number) => number) | null {
+  if (scaling === null) return null
+  const { factor } = scaling
+  if (scaling.type === 'linear') return (frequency) => frequency / factor
+  const { originalLength, lowFreqFactor, highFreqFactor } = scaling
+  return (frequency) => {
+    const turns = (originalLength * frequency) / (2 * Math.PI)
+    const kept = (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor)
+    const share = Math.min(1, Math.max(0, kept))
+    return frequency * (share + (1 - share) / factor)
+  }
 }

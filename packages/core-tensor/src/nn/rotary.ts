@@ -8,6 +8,8 @@ export interface RotaryOptions {
   /** Angles from one position to the next, one a pair of features, in place of those that `base` gives. */
   readonly frequencies?: readonly number[]
   readonly layout?: 'half' | 'interleaved'
+  /** Of each of those angles, another: how published checkpoints reach beyond the trained length. */
+  readonly stretch?: ((frequency: number) => number) | null
 }
 
 /** Rotary positions: has no parameters; the angles of a span of positions are computed on the CPU in float64. */
@@ -15,11 +17,14 @@ export class Rotary {
   private readonly frequencies: Float64Array
   private readonly layout: 'half' | 'interleaved'
 
-  constructor({ dims, base = 10000, frequencies, layout = 'half' }: RotaryOptions) {
+  constructor({ dims, base = 10000, frequencies, layout = 'half', stretch = null }: RotaryOptions) {
     if (dims < 2 || dims % 2 !== 0)
       throw new RangeError(`Rotary dims: expected an even number, at least 2, got ${dims}.`)
     this.layout = layout
-    this.frequencies = Float64Array.from({ length: dims / 2 }, (_, m) => frequencies?.[m] ?? base ** ((-2 * m) / dims))
+    this.frequencies = Float64Array.from({ length: dims / 2 }, (_, m) => {
+      const frequency = frequencies?.[m] ?? base ** ((-2 * m) / dims)
+      return stretch ? stretch(frequency) : frequency
+    })
   }
 
   /** Turns x `[B, T, H, K]`, whose first token stands at `position` in every row. */
