@@ -92,7 +92,11 @@ export class NeuralMemory extends Module implements SequenceMixer<NeuralMemorySt
     this.momentumGate = options.momentum ? new Linear(dModel, nHeads, rng) : null
     const drawn = this.net.draw(nHeads, rng)
     // what nothing was stored in recalls nothing; under a norm, nothing would be magnified without bound
-    if (!innerNorm) drawn.push(zerosLike(drawn.pop() as Tensor))
+    if (!innerNorm) {
+      const last = drawn.pop() as Tensor
+      drawn.push(zerosLike(last))
+      last.dispose()
+    }
     this.initialWeights = drawn.map((weight) => parameter(weight))
     this.readNorm = new RMSNorm(dHead, options.normEps)
     this.gProj = projection()
