@@ -39,8 +39,8 @@ ${lines.join('\n')}
 
 Tests hold the same with three kills, and beside it: a graphics device that is destroyed in the middle of a step, after which
 the run goes on to the same weights on a new one (\`lost-device.webgpu.test.ts\`); numbers that stop being finite, which end a
-run at their step with the name of the layer (\`run.laws.test.ts\`); and 5,000 files and 1,800 addresses, settings and command
-lines, damaged (\`scripts/hostile\`).
+run at their step with the name of the layer (\`run.laws.test.ts\`); and 6,500 files and 1,800 addresses, settings and command
+lines, damaged, and 14,000 configurations with one number in the place of another (\`scripts/hostile\`).
 `
 if (kills === standard) writeFileSync(join(root, 'docs/faults.md'), page)
 const kept = disk === null || Object.values(disk).every(({ told, left }) => left === 3 && /could not write/.test(told))

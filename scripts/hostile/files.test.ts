@@ -1,8 +1,9 @@
 import { parseSafetensors } from '@mneme/core-tensor/io/safetensors'
 import { openCheckpoint, parseShardIndex, writeCheckpoint } from '@mneme/core-tensor/io/sharded'
 import { type CheckpointStore, memoryStore, storeDirectory } from '@mneme/core-tensor/io/store'
-import { loadPaper } from '@mneme/models'
+import { loadPaper, publishedTypes } from '@mneme/models'
 import { fromPretrained, savePretrained } from '@mneme/models/pretrained'
+import { moreTiny } from '@mneme/models/titans'
 import { loadTask, trainBytePairs } from '@mneme/tasks'
 import { pretrainedTokenizer } from '@mneme/tasks/pretrained-tokenizer'
 import { type Catalogue, loadRun, Run, resolveExperiment, saveRun } from '@mneme/training'
@@ -22,12 +23,16 @@ async function withFile(store: CheckpointStore, name: string, bytes: Uint8Array)
   return copy
 }
 
+/** Papers with checkpoints in a form of their authors; of Titans the port has one. */
+const withCheckpoints = [...new Set(Object.values(publishedTypes))]
+
 async function published(key: string): Promise<CheckpointStore> {
   const paper = await loadPaper(key)
   const store = memoryStore()
   const layout = paper.checkpoint
+  const tiny = key === 'titans' ? (moreTiny['mac-port'] ?? paper.tiny) : paper.tiny
   // what a published file says of it, so that all of the configuration has a published form
-  const config = layout?.config({ ...layout.publish(paper.tiny) }) ?? paper.tiny
+  const config = layout?.config({ ...layout.publish(tiny) }) ?? tiny
   const model = paper.build(config)
   await savePretrained(store, { model, paper, config })
   model.dispose()
@@ -57,19 +62,19 @@ describe('a damaged file is read, or refused by an error that names the fault', 
     expect(refused).toBeGreaterThan(300)
   })
 
-  test.each(['min-rnn', 'transformer', 'mamba', 'xlstm'])('config.json of %s: 300', async (key) => {
+  test.each(withCheckpoints)('config.json of %s: 100', async (key) => {
     const store = await published(key)
     const text = await textOf(store, 'config.json')
     const tensors = memory().numTensors
-    const { refused } = await corpus('config.json', 300, async (seed) => {
+    const { refused } = await corpus('config.json', 100, async (seed) => {
       const mutator = new Mutator(seed)
       const json = (): string => JSON.stringify(mutator.json(JSON.parse(text) as Json))
       const damaged = mutator.int(4) === 0 ? mutator.text(text) : json()
       const { model } = await fromPretrained(storeDirectory(await withFile(store, 'config.json', bytesOf(damaged))))
       model.dispose()
     })
-    expect(refused).toBeGreaterThan(60)
-    expect(memory().numTensors).toBeLessThan(tensors + 300)
+    expect(refused).toBeGreaterThan(20)
+    expect(memory().numTensors).toBe(tensors)
   })
 
   test('tokenizer.json: 800', async () => {

@@ -20,6 +20,7 @@ import {
   type SequenceMixer,
   type State,
   softmaxAttention,
+  timesOf,
   wholeNumber,
 } from '@mneme/core-tensor'
 import {
@@ -99,6 +100,7 @@ export class InfiniAttention extends HeadMaps implements SequenceMixer<InfiniSta
     const { nHeads: H, dHead: K, segment, rotary: positions, gateInit } = options
     wholeNumber('InfiniAttention segment', segment, 'tokens')
     this.gate = parameter(constant([H], gateInit))
+    if (positions === 'stored') timesOf('InfiniAttention dHead', K, 'the features of a pair', 2)
     const frequencies = Float32Array.from({ length: K / 2 }, (_, m) => 10000 ** ((-2 * m) / K))
     this.frequencies = positions === 'stored' ? parameter(tensor1d(frequencies), false) : null
     this.rotary = positions === 'stored' || positions === null ? null : new Rotary(positions)

@@ -1,5 +1,6 @@
 export * from './batch-session.js'
 export * from './config.js'
+export * from './config-limits.js'
 export * from './depth.js'
 export { differentiation } from './differentiation.js'
 export * from './gradients.js'

@@ -21,8 +21,8 @@ export function watchParameters(watch: ParameterWatch | null): ParameterWatch | 
  * @throws RangeError if a size is none; what a watch throws
  */
 export function askElements(shape: readonly number[]): number {
-  if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
-    throw new RangeError(`parameter: expected sizes that are whole numbers, got [${shape.join(', ')}].`)
+  if (!shape.every((size) => Number.isSafeInteger(size) && size > 0)) {
+    throw new RangeError(`parameter: expected sizes that are whole numbers above 0, got [${shape.join(', ')}].`)
   }
   const elements = util.sizeFromShape([...shape])
   current?.asked(elements)

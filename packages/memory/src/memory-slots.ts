@@ -1,6 +1,7 @@
 import {
   affine,
   dims,
+  equalParts,
   everyRow,
   FeedForward,
   gru,
@@ -53,6 +54,7 @@ export class CrossAttention extends Module {
     private readonly temperature = 1,
   ) {
     super()
+    equalParts('CrossAttention nHeads', nHeads, 'dModel', dModel)
     this.qProj = new Linear(dModel, dModel, rng)
     this.kvProj = new Linear(dModel, 2 * dModel, rng)
     this.oProj = new Linear(dModel, dModel, rng)

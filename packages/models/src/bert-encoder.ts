@@ -2,6 +2,7 @@ import { EncoderAttention } from '@mneme/attention/encoder-attention'
 import {
   type Activation,
   constant,
+  equalParts,
   FeedForward,
   type LanguageModel,
   LayerNorm,
@@ -68,7 +69,7 @@ export function bertEncoder(
   const activation = activations[config.activation]
   const of = positionType === 'relative_key' ? 'query' : 'query and key'
   const distances = positionType === 'absolute' ? null : ({ positions, std: initStd, of } as const)
-  const attention = { dModel, nHeads, dHead: dModel / nHeads, distances, projection }
+  const attention = { dModel, nHeads, dHead: equalParts('nHeads', nHeads, 'dModel', dModel), distances, projection }
   return decoder(config, {
     embeddingStd: initStd,
     headStd: initStd,

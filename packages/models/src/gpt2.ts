@@ -1,6 +1,7 @@
 import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
 import {
   constant,
+  equalParts,
   FeedForward,
   type LanguageModel,
   LayerNorm,
@@ -50,7 +51,7 @@ export function gpt2Layer(config: Gpt2Config, index: number, rng: Rng): LayerPar
   const projection = { init: normalInit(initStd), biasInit: zeroInit }
   // what joins the stream starts smaller the more of it there is
   const output = { ...projection, init: normalInit(initStd / Math.sqrt(2 * nLayers)) }
-  const dHead = headWidth(config)
+  const dHead = equalParts('nHeads', nHeads, 'dModel', dModel)
   return {
     mixerNorm: new LayerNorm(dModel, normEps),
     mixer: new SoftmaxAttention(
@@ -73,11 +74,6 @@ export function gpt2Layer(config: Gpt2Config, index: number, rng: Rng): LayerPar
 }
 
 const zeroInit: NonNullable<LinearOptions['biasInit']> = (_, shape) => constant(shape, 0)
-
-function headWidth({ dModel, nHeads }: Gpt2Config): number {
-  if (dModel % nHeads === 0) return dModel / nHeads
-  throw new RangeError(`nHeads: expected a divisor of dModel = ${dModel}, got ${nHeads}.`)
-}
 
 /** From the config.json of GPT-2. @throws RangeError for settings that are not implemented */
 export function readGpt2(published: PublishedConfig): Gpt2Config {

@@ -5,6 +5,7 @@ import {
   bySegments,
   dims,
   Embedding,
+  equalParts,
   extended,
   FeedForward,
   LanguageModel,
@@ -132,9 +133,10 @@ function stackOf(
   )
 }
 
+const widthOf = (nHeads: number, dModel: number): number => equalParts('nHeads', nHeads, 'dModel', dModel)
 const attentionOf = (dModel: number, nHeads: number, rng: Rng): CrossAttention =>
   new CrossAttention(
-    { dModel, dContext: dModel, nHeads, nKvHeads: nHeads, dHead: dModel / nHeads, projection: { bias: true } },
+    { dModel, dContext: dModel, nHeads, nKvHeads: nHeads, dHead: widthOf(nHeads, dModel), projection: { bias: true } },
     rng,
   )
 
@@ -166,7 +168,7 @@ function decoderOf(options: MemformerOptions, decoder: SideOptions, rng: Rng): L
   const { dModel } = options
   const { vocabulary, nHeads } = decoder
   const distanceBias = new T5Bias({ ...options, ...decoder }, rng)
-  const heads = { nHeads, nKvHeads: nHeads, dHead: dModel / nHeads }
+  const heads = { nHeads, nKvHeads: nHeads, dHead: widthOf(nHeads, dModel) }
   const attention = { dModel, ...heads, window: 0, rotary: null, distanceBias, projection: { bias: true } }
   return new LanguageModel({
     embedding: new Embedding(vocabulary, dModel, rng),

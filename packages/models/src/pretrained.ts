@@ -1,6 +1,7 @@
 import {
   type BaseConfig,
   type CheckpointLayout,
+  checkLimits,
   type NamedTensor,
   type TokenModel,
   unknownName,
@@ -65,6 +66,7 @@ export async function fromPretrained(location: CheckpointLocation, options: Load
   checkLayers(published, checkpoint, `${where}/config.json`)
   const { config, model } = built(`${where}/config.json`, paper.card.key, () => {
     const settled = withDefaults(`config of ${paper.card.key}`, layout.config(published), options.config)
+    checkLimits(`config of ${paper.card.key}`, settled)
     return {
       config: settled,
       model: withinParameters(`${where}/config.json`, room(checkpoint), () => paper.build(settled)),

@@ -2,6 +2,7 @@ import { SoftmaxAttention } from '@mneme/attention/softmax-attention'
 import {
   constant,
   dims,
+  equalParts,
   FeedForward,
   type LanguageModel,
   LayerNorm,
@@ -183,7 +184,8 @@ function build(config: UniversalTransformerConfig): LanguageModel {
   const { dModel, nHeads, dInner, norm, normEps, initStd } = config
   const init = normalInit(initStd)
   const projection = { bias: false, init }
-  const attention = { dModel, nHeads, nKvHeads: nHeads, dHead: dModel / nHeads, window: 0, rotary: null, projection }
+  const dHead = equalParts('nHeads', nHeads, 'dModel', dModel)
+  const attention = { dModel, nHeads, nKvHeads: nHeads, dHead, window: 0, rotary: null, projection }
   return decoder(
     { ...config, nLayers: 1 },
     {

@@ -1,4 +1,11 @@
-import { type BaseConfig, type Paper, type Recipe, type TokenModel, withDefaults } from '@mneme/core-tensor'
+import {
+  type BaseConfig,
+  checkLimits,
+  type Paper,
+  type Recipe,
+  type TokenModel,
+  withDefaults,
+} from '@mneme/core-tensor'
 import type { TaskSource } from './data.js'
 
 /** Settings of a training run. */
@@ -100,7 +107,8 @@ export interface ResolvedExperiment {
 /**
  * Checks an experiment in one place, whether it came from a file, flags, an address or a checkpoint.
  *
- * @throws RangeError for an unknown key, paper or task, with a suggestion; TypeError for a value of another kind
+ * @throws RangeError for an unknown key, paper or task, with a suggestion, and for a number that its key cannot have;
+ * TypeError for a value of another kind
  */
 export async function resolveExperiment(given: object, catalogue: Catalogue): Promise<ResolvedExperiment> {
   const open = { config: null, taskConfig: null, train: null } as unknown as Partial<Experiment>
@@ -116,14 +124,16 @@ export async function resolveExperiment(given: object, catalogue: Catalogue): Pr
   const paper = await catalogue.loadPaper(experiment.paper)
   const task = await catalogue.loadTask(experiment.task)
   const taskConfig = withDefaults('experiment.taskConfig', task.defaults, experiment.taskConfig)
+  checkLimits('experiment.taskConfig', taskConfig)
   const { size } = await task.vocabulary(taskConfig)
   const train = withDefaults('experiment.train', trainDefaults, experiment.train)
-  checkTrain(train)
+  checkTrain(train, Number((taskConfig as { length?: unknown }).length ?? 1))
   const config = withDefaults(
     'experiment.config',
     { ...paper.config, vocabulary: size, seed: experiment.seed },
     experiment.config,
   )
+  checkLimits('experiment.config', config)
   const recipe = paper.recipe ?? plainRecipe
   return {
     experiment,
@@ -142,18 +152,24 @@ export async function resolveExperiment(given: object, catalogue: Catalogue): Pr
 /** Tokens of one batch: far beyond what trains in one step anywhere, and short of what a list of them could not hold. */
 const maxBatchTokens = 2 ** 24
 
-function checkTrain(train: TrainConfig): void {
+/** @throws RangeError for a batch that no memory holds */
+export function checkBatch(where: string, batch: number, length: number): void {
+  if (batch * length <= maxBatchTokens) return
+  throw new RangeError(`${where}: expected at most ${maxBatchTokens} tokens a batch, got ${batch * length}.`)
+}
+
+/** taskLength: tokens of a row where the training says none. */
+function checkTrain(train: TrainConfig, taskLength: number): void {
   const expect = (holds: boolean, key: keyof TrainConfig, wanted: string): void => {
     if (!holds) throw new RangeError(`experiment.train.${key}: expected ${wanted}, got ${String(train[key])}.`)
   }
   const counts = ['steps', 'batch', 'accumulate', 'evalBatches'] as const
   for (const key of counts) expect(Number.isInteger(train[key]) && train[key] > 0, key, 'a whole number, at least 1')
+  // within a step, or an evaluation, nothing can be saved
+  for (const key of ['accumulate', 'evalBatches'] as const) expect(train[key] <= 2 ** 16, key, 'at most 65536 batches')
   const naturals = ['length', 'warmup', 'evalEvery', 'checkpointEvery'] as const
   for (const key of naturals) expect(Number.isInteger(train[key]) && train[key] >= 0, key, 'a whole number, 0 or more')
-  const tokens = train.batch * Math.max(1, train.length)
-  if (tokens > maxBatchTokens) {
-    throw new RangeError(`experiment.train.batch: expected at most ${maxBatchTokens} tokens a batch, got ${tokens}.`)
-  }
+  checkBatch('experiment.train.batch', train.batch, train.length || taskLength)
   const positives = ['lr', 'minLr', 'clip', 'eps'] as const
   for (const key of positives) expect(train[key] >= 0, key, 'a number, 0 or more')
   for (const key of ['beta1', 'beta2', 'decay'] as const)

@@ -15,7 +15,7 @@ import {
 } from '@mneme/core-tensor'
 import { keep, memory, reshape, stack, type Tensor, tensor, tensor2d, tidy } from '@tensorflow/tfjs-core'
 import type { Batch, Stream } from './data.js'
-import type { ResolvedExperiment } from './experiment.js'
+import { checkBatch, type ResolvedExperiment } from './experiment.js'
 import { AdamW, accumulated, globalSquaredNorm } from './optimizer.js'
 import { learningRate } from './schedule.js'
 import { type Score, score } from './score.js'
@@ -244,10 +244,13 @@ export class Run {
   /**
    * Loss and accuracy over the first batches of the validation or test split, always the same ones. Numbers and rows of
    * batches, and their length, are those of training unless given.
+   *
+   * @throws RangeError for a batch that no memory holds
    */
   async evaluate(options: EvaluateOptions = {}): Promise<Evaluation> {
     const { task, taskConfig, experiment, train } = this.setup
     const { split = 'validation', batches = train.evalBatches, batch = train.batch, length = train.length } = options
+    checkBatch('evaluate', batch, length)
     const data = await task.open(taskConfig, split, experiment.seed, batch, length || undefined)
     const count = Math.min(batches, data.passBatches ?? batches)
     return { step: this.taken, ...(await score(this.model, data, count, { carry: this.carries })) }

@@ -14,6 +14,9 @@ export function ropeStretch(scaling: RopeScaling | null): ((frequency: number) =
   if (scaling === null) return null
   const { factor } = scaling
   if (scaling.type === 'linear') return (frequency) => frequency / factor
+  if (scaling.type !== 'llama3') {
+    throw new RangeError(`ropeScaling type: expected linear or llama3, got ${(scaling as { type?: unknown }).type}.`)
+  }
   const { originalLength, lowFreqFactor, highFreqFactor } = scaling
   return (frequency) => {
     const turns = (originalLength * frequency) / (2 * Math.PI)
