@@ -56,7 +56,7 @@ export class ResidualLayer extends Module implements SequenceMixer {
   }
 
   get traits(): MixerTraits {
-    return allOf([this.mixer.traits])
+    return this.mixer.traits
   }
 
   initialState(batch: number): State {
@@ -94,6 +94,8 @@ export interface FrontedState {
  * A mixer with another one in front of it, which joins the stream first, without a norm: with x + y as the new stream,
  *
  *   y = f(x) + g(norm(x + f(x)))
+ *
+ * All `[B, T, D]`. State and time: those of both.
  */
 export class FrontedMixer extends Module implements SequenceMixer<FrontedState> {
   constructor(
