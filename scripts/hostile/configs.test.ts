@@ -1,4 +1,4 @@
-import { checkLimits, type TokenModel, withDefaults, withinParameters } from '@mneme/core-tensor'
+import { type TokenModel, withinLimits, withinParameters } from '@mneme/core-tensor'
 import { loadPaper, paperKeys } from '@mneme/models'
 import { loadTask, taskKeys } from '@mneme/tasks'
 import { type Catalogue, Run, resolveExperiment, trainDefaults } from '@mneme/training'
@@ -20,6 +20,8 @@ function* changed(config: Config): Iterable<[what: string, config: Config]> {
   }
 }
 
+let models = 0
+
 describe('any number in the place of one of a configuration', () => {
   test.each(paperKeys)('%s: what can be built runs, the rest is refused by name, and nothing is left', async (key) => {
     const paper = await loadPaper(key)
@@ -31,8 +33,7 @@ describe('any number in the place of one of a configuration', () => {
       for (const [what, config] of changed(form as unknown as Config)) {
         const before = memory().numTensors
         await judged(tally, `${key} ${what}`, () => {
-          const settled = withDefaults(key, paper.config, config)
-          checkLimits(key, settled)
+          const settled = withinLimits(key, paper.config, config)
           const model = withinParameters(key, 1e6, () => paper.build(settled)) as TokenModel
           try {
             tidy(() => model.forward(tensor2d([0, 0, 0, 0], [1, 4], 'int32')).y.dataSync())
@@ -45,6 +46,11 @@ describe('any number in the place of one of a configuration', () => {
     }
     expect(tally.taken).toBeGreaterThan(0)
     expect(tally.refused).toBeGreaterThan(0)
+    models += tally.taken + tally.refused
+  })
+
+  test('of the models above: more than 14,000', () => {
+    expect(models).toBeGreaterThan(14_000)
   })
 
   const catalogue: Catalogue = { loadPaper, loadTask: loadTask as Catalogue['loadTask'] }

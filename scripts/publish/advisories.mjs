@@ -4,13 +4,15 @@ import { join } from 'node:path'
 import { satisfies } from 'semver'
 import { parse } from 'yaml'
 
+/** The name of the package at a path of a lock file. */
+export const nameOf = (path) => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)
+
 /** Every version of every package of others in a lock file, by name; those that only build and test too. */
 function locked(lock) {
   const versions = new Map()
   for (const [path, { version, link }] of Object.entries(lock.packages)) {
-    const at = path.lastIndexOf('node_modules/')
-    if (at < 0 || link) continue
-    const name = path.slice(at + 'node_modules/'.length)
+    if (!path.includes('node_modules/') || link) continue
+    const name = nameOf(path)
     versions.set(name, (versions.get(name) ?? new Set()).add(version))
   }
   return versions

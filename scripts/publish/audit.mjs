@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../setup.mjs'
-import { advisoriesIn } from './advisories.mjs'
+import { advisoriesIn, nameOf } from './advisories.mjs'
 
 /** Licences that ask for no more than that they are passed on. */
 const licences = new Set([
@@ -66,8 +66,6 @@ export function audited(lock, published) {
     .map(([name, all]) => `${name} ${[...all].join(' and ')}`)
   return { faults, packages: [...versions.keys()].sort(), twice }
 }
-
-const nameOf = (path) => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)
 
 /** Where Node finds a package that is asked for at a path. */
 function nearest(entries, name, from) {

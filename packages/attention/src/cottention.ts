@@ -76,11 +76,6 @@ export class Cottention extends HeadMaps implements SequenceMixer<CottentionStat
     rng: Rng,
   ) {
     super('Cottention', options, rng)
-    if (options.rotary !== null && options.rotary.dims > options.dHead) {
-      throw new RangeError(
-        `Cottention rotary: expected at most dHead = ${options.dHead} features, got ${options.rotary.dims}.`,
-      )
-    }
     this.normConst = parameter(constant([options.nHeads], 0.5))
     this.rotary = options.rotary === null ? null : new Rotary(options.rotary)
   }

@@ -249,6 +249,15 @@ describe('rotary positions', () => {
     })
   })
 
+  test('more features than a head has are refused', async () => {
+    await within(async () => {
+      const heads = normal(new Rng(12), [1, 2, 1, 4], 1)
+      expect(() => new Rotary({ dims: 8 }).forward(heads, 0)).toThrow(
+        /Rotary dims: expected at most the head width 4, got 8/,
+      )
+    })
+  })
+
   test('linear scaling by 4: position 4p turns as p did', async () => {
     await within(async () => {
       const x = normal(new Rng(13), [1, 1, 1, 8], 1)

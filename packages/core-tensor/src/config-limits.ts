@@ -1,3 +1,5 @@
+import { withDefaults } from './config.js'
+
 /** From, up to; `whole` where the number counts something. */
 interface Limit {
   readonly least: number
@@ -71,6 +73,17 @@ function all(limit: Limit, names: string): Record<string, Limit> {
 /** Whether `checkLimits` knows a key. */
 export function hasLimit(key: string): boolean {
   return Object.hasOwn(limits, key)
+}
+
+/**
+ * A configuration from elsewhere, a file or an address, laid over complete defaults.
+ *
+ * @throws what `withDefaults` and `checkLimits` throw
+ */
+export function withinLimits<C extends object>(where: string, defaults: C, given: object | undefined): C {
+  const config = withDefaults(where, defaults, given)
+  checkLimits(where, config)
+  return config
 }
 
 /**

@@ -84,47 +84,6 @@ export class ResidualLayer extends Module implements SequenceMixer {
   }
 }
 
-export interface FrontedState {
-  readonly [name: string]: State
-  readonly front: State
-  readonly mixer: State
-}
-
-/**
- * A mixer with another one in front of it, which joins the stream first, without a norm: with x + y as the new stream,
- *
- *   y = f(x) + g(norm(x + f(x)))
- *
- * All `[B, T, D]`. State and time: those of both.
- */
-export class FrontedMixer extends Module implements SequenceMixer<FrontedState> {
-  constructor(
-    readonly front: SequenceMixer,
-    readonly norm: TokenMap,
-    readonly mixer: SequenceMixer,
-  ) {
-    super()
-  }
-
-  get traits(): MixerTraits {
-    return allOf([this.front.traits, this.mixer.traits])
-  }
-
-  initialState(batch: number): FrontedState {
-    return { front: this.front.initialState(batch), mixer: this.mixer.initialState(batch) }
-  }
-
-  forward(x: Tensor, state = this.initialState(x.shape[0] as number), pass?: Pass): Mixed<FrontedState> {
-    const { y: f, state: front } = this.front.forward(x, state.front, pass)
-    const { y: g, state: mixer } = this.mixer.forward(this.norm.forward(add(x, f)), state.mixer, pass)
-    return { y: add(f, g), state: { front, mixer } }
-  }
-
-  stateBytes(length: number): number {
-    return this.front.stateBytes(length) + this.mixer.stateBytes(length)
-  }
-}
-
 /** What holds of mixers that pass a sequence on from one to the next. */
 export function allOf(all: readonly MixerTraits[]): MixerTraits {
   const cuts = all.flatMap((t) => t.backprop ?? [])

@@ -1,5 +1,5 @@
-import { adamW, crossEntropy, embedding, linearScan, opKernel, rmsNorm } from '@mneme/core-tensor'
-import { engine, tensor1d, tensor2d, tidy } from '@tensorflow/tfjs-core'
+import { adamW, crossEntropy, embedding, linearScan, opKernel, rmsNorm, rotary } from '@mneme/core-tensor'
+import { engine, ones, tensor1d, tensor2d, tidy } from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
 import { plain, relaxed } from './gen/kernels.js'
 import { loadKernels } from './heap.js'
@@ -13,6 +13,13 @@ describe('the kernels', () => {
 
   it('are loaded once on a backend', async () => {
     expect(await loadKernels(engine().backend)).toBe(await loadKernels(engine().backend))
+  })
+
+  it('do not turn features that heads do not have', () => {
+    const angles = ones([1, 1, 4])
+    const turned = () => rotary({ x: ones([1, 1, 1, 4]), cos: angles, sin: angles })
+    expect(() => tidy(() => turned().y.dataSync())).toThrow(/slice/)
+    angles.dispose()
   })
 
   it('load on shared and on unshared memory', async () => {

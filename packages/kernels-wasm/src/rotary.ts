@@ -6,7 +6,11 @@ type Inputs = Readonly<Record<'x' | 'cos' | 'sin', TensorInfo>>
 
 /** Rotary positions in one pass. Its gradient is itself, by the opposite angles. */
 export const rotary: OpKernel = {
-  accepts: (inputs) => typesFit(inputs),
+  accepts(inputs) {
+    const { x, cos } = inputs as Inputs
+    if (2 * (cos.shape[2] as number) > (x.shape[3] as number)) return 'angles are for more features than heads have'
+    return typesFit(inputs)
+  },
 
   forward(inputs, { layout }, backend) {
     const { x, cos, sin } = inputs as Inputs

@@ -14,7 +14,11 @@ type Inputs = Readonly<Record<'x' | 'cos' | 'sin', TensorInfo>>
  */
 export function rotaryKernel(maxBufferBytes: number): OpKernel {
   return {
-    accepts: (inputs) => fits(inputs, util.sizeFromShape((inputs as Inputs).x.shape), maxBufferBytes),
+    accepts(inputs) {
+      const { x, cos } = inputs as Inputs
+      if (2 * (cos.shape[2] as number) > (x.shape[3] as number)) return 'angles are for more features than heads have'
+      return fits(inputs, util.sizeFromShape(x.shape), maxBufferBytes)
+    },
     forward: (inputs, { layout }, backend) => {
       const { x, cos, sin } = inputs as Inputs
       const [, T, H, K] = x.shape as [number, number, number, number]

@@ -1,15 +1,23 @@
 import {
+  allOf,
   type CheckpointLayout,
   FeedForward,
-  FrontedMixer,
   type LanguageModel,
+  type Mixed,
+  type MixerTraits,
+  Module,
   type NameRule,
   type Paper,
+  type Pass,
   RMSNorm,
+  type SequenceMixer,
+  type State,
+  type TokenMap,
   withDefaults,
 } from '@mneme/core-tensor'
 import { ConvMixer } from '@mneme/recurrent/conv-mixer'
 import { MinGRU, MinLSTM } from '@mneme/recurrent/min-rnn'
+import { add, type Tensor } from '@tensorflow/tfjs-core'
 import { type DecoderConfig, decoder } from './decoder.js'
 import { flagOf, numberOf } from './published.js'
 import { vectors } from './recipes.js'
@@ -24,6 +32,47 @@ export interface MinRnnConfig extends DecoderConfig {
   readonly convWidth: number
   readonly h0: 'zero' | 'half'
   readonly normEps: number
+}
+
+interface FrontedState {
+  readonly [name: string]: State
+  readonly front: State
+  readonly mixer: State
+}
+
+/**
+ * A mixer with another one in front of it, which joins the stream first, without a norm: with x + y as the new stream,
+ *
+ *   y = f(x) + g(norm(x + f(x)))
+ *
+ * All `[B, T, D]`. State and time: those of both.
+ */
+class FrontedMixer extends Module implements SequenceMixer<FrontedState> {
+  constructor(
+    readonly front: SequenceMixer,
+    readonly norm: TokenMap,
+    readonly mixer: SequenceMixer,
+  ) {
+    super()
+  }
+
+  get traits(): MixerTraits {
+    return allOf([this.front.traits, this.mixer.traits])
+  }
+
+  initialState(batch: number): FrontedState {
+    return { front: this.front.initialState(batch), mixer: this.mixer.initialState(batch) }
+  }
+
+  forward(x: Tensor, state = this.initialState(x.shape[0] as number), pass?: Pass): Mixed<FrontedState> {
+    const { y: f, state: front } = this.front.forward(x, state.front, pass)
+    const { y: g, state: mixer } = this.mixer.forward(this.norm.forward(add(x, f)), state.mixer, pass)
+    return { y: add(f, g), state: { front, mixer } }
+  }
+
+  stateBytes(length: number): number {
+    return this.front.stateBytes(length) + this.mixer.stateBytes(length)
+  }
 }
 
 function build(config: MinRnnConfig): LanguageModel {

@@ -1,11 +1,10 @@
 import {
   type BaseConfig,
   type CheckpointLayout,
-  checkLimits,
   type NamedTensor,
   type TokenModel,
   unknownName,
-  withDefaults,
+  withinLimits,
   withinParameters,
 } from '@mneme/core-tensor'
 import { sourceText } from '@mneme/core-tensor/io/byte-source'
@@ -65,8 +64,7 @@ export async function fromPretrained(location: CheckpointLocation, options: Load
   const checkpoint = await openCheckpoint(directory)
   checkLayers(published, checkpoint, `${where}/config.json`)
   const { config, model } = built(`${where}/config.json`, paper.card.key, () => {
-    const settled = withDefaults(`config of ${paper.card.key}`, layout.config(published), options.config)
-    checkLimits(`config of ${paper.card.key}`, settled)
+    const settled = withinLimits(`config of ${paper.card.key}`, layout.config(published), options.config)
     return {
       config: settled,
       model: withinParameters(`${where}/config.json`, room(checkpoint), () => paper.build(settled)),

@@ -1,10 +1,10 @@
 import {
   type BaseConfig,
-  checkLimits,
   type Paper,
   type Recipe,
   type TokenModel,
   withDefaults,
+  withinLimits,
 } from '@mneme/core-tensor'
 import type { TaskSource } from './data.js'
 
@@ -123,17 +123,15 @@ export async function resolveExperiment(given: object, catalogue: Catalogue): Pr
     throw new RangeError(`experiment.seed: expected an integer, got ${experiment.seed}.`)
   const paper = await catalogue.loadPaper(experiment.paper)
   const task = await catalogue.loadTask(experiment.task)
-  const taskConfig = withDefaults('experiment.taskConfig', task.defaults, experiment.taskConfig)
-  checkLimits('experiment.taskConfig', taskConfig)
+  const taskConfig = withinLimits('experiment.taskConfig', task.defaults, experiment.taskConfig)
   const { size } = await task.vocabulary(taskConfig)
   const train = withDefaults('experiment.train', trainDefaults, experiment.train)
   checkTrain(train, Number((taskConfig as { length?: unknown }).length ?? 1))
-  const config = withDefaults(
+  const config = withinLimits(
     'experiment.config',
     { ...paper.config, vocabulary: size, seed: experiment.seed },
     experiment.config,
   )
-  checkLimits('experiment.config', config)
   const recipe = paper.recipe ?? plainRecipe
   return {
     experiment,

@@ -1,5 +1,5 @@
 import { unknownName, withDefaults } from '@mneme/core-tensor/config'
-import { checkLimits } from '@mneme/core-tensor/config-limits'
+import { withinLimits } from '@mneme/core-tensor/config-limits'
 import type { Experiment } from '@mneme/training'
 import type { BackendChoice } from '../protocol'
 import { findView, type ViewPlace, views } from '../views'
@@ -185,8 +185,8 @@ export function checkExperiment(experiment: Experiment): Experiment {
   if (!Number.isSafeInteger(experiment.seed)) {
     throw new RangeError(`seed: expected a whole number, got ${experiment.seed}.`)
   }
-  checkLimits('config', withDefaults('config', paper.config, experiment.config))
-  checkLimits('task', withDefaults('task', task.config, experiment.taskConfig))
+  withinLimits('config', paper.config, experiment.config)
+  withinLimits('task', task.config, experiment.taskConfig)
   withDefaults('train', train, experiment.train)
   return experiment
 }

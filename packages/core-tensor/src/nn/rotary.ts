@@ -29,19 +29,21 @@ export class Rotary {
 
   /** Turns x `[B, T, H, K]`, whose first token stands at `position` in every row. */
   forward(x: Tensor, position: number): Tensor {
-    const { cos, sin } = this.angles(position, x.shape[1] as number)
+    const { cos, sin } = this.angles(x, position, x.shape[1] as number)
     return rotary({ x, cos: expandDims(cos, 0), sin: expandDims(sin, 0) }, { layout: this.layout }).y
   }
 
   /** Turns x by positions of its own for each row, int32 `[B, T]` in [0, limit). */
   forwardAt(x: Tensor, positions: Tensor, limit: number): Tensor {
-    const { cos, sin } = this.angles(0, limit)
+    const { cos, sin } = this.angles(x, 0, limit)
     return rotary({ x, cos: gather(cos, positions), sin: gather(sin, positions) }, { layout: this.layout }).y
   }
 
-  /** `[T, R]` each. */
-  private angles(position: number, T: number): { cos: Tensor; sin: Tensor } {
+  /** `[T, R]` each, for heads of x. @throws RangeError where these have fewer features than are turned */
+  private angles(x: Tensor, position: number, T: number): { cos: Tensor; sin: Tensor } {
     const R = this.frequencies.length
+    const K = x.shape[3] as number
+    if (2 * R > K) throw new RangeError(`Rotary dims: expected at most the head width ${K}, got ${2 * R}.`)
     const cos = new Float32Array(T * R)
     const sin = new Float32Array(T * R)
     for (let t = 0; t < T; t++) {
